@@ -1,0 +1,174 @@
+"""One self-contained HTML page: style, plotly.js once, tables, figures. No address off the machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import plotly.graph_objects as go
+import plotly.io as pio
+from plotly.offline import get_plotlyjs
+
+_PLOTLY_CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "showSendToCloud": False,
+    "topojsonURL": "",
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+}
+
+# What the browser enforces: nothing is fetched from anywhere, whatever the page holds.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
+_STYLE = """
+:root { --ink: #1b1f24; --muted: #5c6570; --rule: #d5d9de; --soft: #f5f6f8; --warn: #8a5a00;
+  --warn-soft: #fff6e0; --bad: #a1260d; }
+* { box-sizing: border-box; }
+body { margin: 0; color: var(--ink); background: #fff; font: 16px/1.5 system-ui, -apple-system, "Segoe UI",
+  Roboto, "DejaVu Sans", Arial, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 24px 20px 64px; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 4px; overflow-wrap: anywhere; }
+h2 { font-size: 1.25rem; margin: 40px 0 10px; padding-top: 12px; border-top: 1px solid var(--rule); }
+h3 { font-size: 1rem; margin: 20px 0 6px; }
+p { margin: 8px 0; max-width: 80ch; }
+.meta, .note, figcaption { color: var(--muted); }
+.note, figcaption { font-size: .9rem; }
+.headline { font-size: 1.2rem; line-height: 1.45; margin: 22px 0 8px; max-width: 70ch; }
+.warnings { border-left: 4px solid var(--warn); background: var(--warn-soft); padding: 10px 16px;
+  margin: 22px 0; }
+.warnings h2 { border: 0; padding: 0; margin: 0 0 4px; font-size: 1rem; color: var(--warn); }
+.warnings ul { margin: 0; padding-left: 20px; }
+.warnings li { margin: 4px 0; overflow-wrap: anywhere; }
+figure { margin: 14px 0 26px; break-inside: avoid; }
+figcaption { max-width: 90ch; margin-top: 4px; }
+.plot, .scroll { overflow-x: auto; }
+.plot > div { min-width: var(--min-width, 340px); }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 0 24px; }
+.pair > * { min-width: 0; }
+table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; margin: 8px 0; }
+th, td { padding: 4px 10px; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; }
+th { background: var(--soft); font-weight: 600; }
+td.n, th.n { text-align: right; white-space: nowrap; }
+td small { color: var(--muted); display: block; }
+td.bad { color: var(--bad); font-weight: 600; }
+code, pre { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .88rem; }
+pre { background: var(--soft); padding: 10px 12px; white-space: pre-wrap; overflow-wrap: anywhere; }
+td.any { overflow-wrap: anywhere; min-width: 14ch; }
+td.label { white-space: nowrap; }
+details { margin: 6px 0; }
+summary { cursor: pointer; color: var(--muted); font-size: .9rem; }
+@media print {
+  main { max-width: none; padding: 0; }
+  body { font-size: 11pt; }
+  details:not([open]), .modebar { display: none; }
+  h2 { break-after: avoid; }
+  .plot, .scroll { overflow: visible; }
+}
+"""
+
+# A plot is drawn while the page is still being laid out, and the paper's width is not the screen's.
+_SCRIPT = """
+function fitPlots() {
+  document.querySelectorAll('.plotly-graph-div').forEach(function (div) { Plotly.Plots.resize(div); });
+}
+window.addEventListener('load', function () {
+  var observer = new ResizeObserver(fitPlots);
+  document.querySelectorAll('.plot').forEach(function (div) { observer.observe(div); });
+});
+window.addEventListener('beforeprint', fitPlots);
+window.addEventListener('afterprint', fitPlots);
+"""
+
+
+# Characters above which a table cell may be broken anywhere, e.g. inside a hash.
+_LONG_TEXT = 30
+
+
+class Html(str):
+    """Text that is markup already; every other string is escaped where it enters a page."""
+
+    __slots__ = ()
+
+
+def text(value: object) -> Html:
+    """A value as escaped text, unless it is markup."""
+    return value if isinstance(value, Html) else Html(escape(str(value)))
+
+
+def table(
+    header: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    *,
+    num_label_columns: int = 1,
+    label: str = "",
+) -> Html:
+    """A table; columns after the first `num_label_columns` are numbers and stand right."""
+
+    def tag(name: str, index: int, value: object) -> str:
+        kind = "n" if index >= num_label_columns else "any" if len(str(value)) > _LONG_TEXT else "label"
+        if isinstance(value, Html) and 'class="mark"' in value:
+            kind += " bad"
+        return f'<{name} class="{kind}">{text(value)}</{name}>'
+
+    head = "".join(tag("th", index, value) for index, value in enumerate(header))
+    body = "\n".join(
+        "<tr>" + "".join(tag("td", index, value) for index, value in enumerate(row)) + "</tr>" for row in rows
+    )
+    return Html(
+        f'<div class="scroll"><table aria-label="{escape(label)}"><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def mark(value: object) -> Html:
+    """Text of a table cell that tells of something missing."""
+    return Html(f'<span class="mark">{text(value)}</span>')
+
+
+def details(summary: str, content: Html, *, is_open: bool = False) -> Html:
+    """Content behind a fold."""
+    return Html(
+        f"<details{' open' if is_open else ''}><summary>{escape(summary)}</summary>{content}</details>"
+    )
+
+
+def figure_block(
+    figure: go.Figure, caption: str, data_table: Html, *, name: str, min_width_px: int = 340
+) -> Html:
+    """A figure with its caption and, behind a fold, the numbers that it shows."""
+    plot = pio.to_html(
+        figure,
+        config=dict(_PLOTLY_CONFIG),
+        include_plotlyjs=False,
+        include_mathjax=False,
+        full_html=False,
+        div_id=f"plot-{name}",
+    )
+    return Html(
+        f'<figure id="figure-{escape(name)}">\n'
+        f'<div class="plot" role="img" aria-label="{escape(caption)}" style="--min-width: {min_width_px}px">'
+        f"{plot}</div>\n"
+        f"<figcaption>{escape(caption)}</figcaption>\n"
+        f"{details('Numbers behind this figure', data_table)}\n</figure>"
+    )
+
+
+def page(title: str, body: Html) -> str:
+    """The whole document."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n"
+        f"<script>{offline_plotlyjs()}</script>\n<script>{_SCRIPT}</script>\n</head>\n"
+        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def offline_plotlyjs() -> str:
+    """plotly.js without the addresses of its map tiles, cloud editor and web site; none of them is used here.
+
+    Only string literals are changed: the authors' links in the licence comments stay.
+    """
+    return re.sub(r"""(["'`])https?://(?!www\.w3\.org/)""", r"\1about:invalid#", get_plotlyjs())

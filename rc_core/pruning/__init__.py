@@ -1,0 +1,1 @@
+"""Pruning methods. One module a method; `dns` is the one of the paper."""

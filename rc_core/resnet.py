@@ -1,0 +1,128 @@
+"""Pre-activation ResNet for small images (He et al. 2016, arXiv 1603.05027; the CIFAR networks of section 3).
+
+The layout is that of TensorFlow's official CIFAR model, which the experiment used: a 3x3 convolution
+without batch normalisation, three stages of n blocks with 1, 2 and 4 times `width` channels, stride 2 at the
+second and third, a 1x1 projection in the first block of every stage taken after the first BN + ReLU, a final
+BN + ReLU, global average pooling and a dense layer. Depth = 6n + 2.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# Standard deviation of a standard normal truncated to [-2, 2]; dividing by it restores the wanted variance.
+_TRUNCATED_STD = 0.87962566103423978
+
+
+class PreActivationBlock(nn.Module):
+    """BN, ReLU, conv3x3, BN, ReLU, conv3x3, plus the shortcut.
+
+    Shapes: (B, in_channels, H, W) -> (B, out_channels, H/stride, W/stride), rounded up.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, stride: int, project: bool, batch_norm_momentum: float
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(in_channels, eps=1e-5, momentum=batch_norm_momentum)
+        self.shortcut = (
+            nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False) if project else nn.Identity()
+        )
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels, eps=1e-5, momentum=batch_norm_momentum)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.project = project
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        activated = F.relu(self.norm1(x))
+        shortcut = self.shortcut(activated) if self.project else x
+        out = self.conv1(activated)
+        residual: Tensor = self.conv2(F.relu(self.norm2(out)))
+        return residual + shortcut
+
+
+class ResNet(nn.Module):
+    """Pre-activation ResNet of depth 6n + 2.
+
+    Shapes: images (B, in_channels, H, W) float -> logits (B, num_classes) float.
+
+    Args:
+        depth: 6n + 2 with n >= 1.
+        width: channels of the first stage.
+        in_channels: channels of the images.
+        num_classes: K.
+        batch_norm_momentum: torch's momentum, 1 - decay.
+
+    Raises:
+        ValueError: depth is not 6n + 2.
+    """
+
+    def __init__(
+        self,
+        *,
+        depth: int = 56,
+        width: int = 16,
+        in_channels: int = 3,
+        num_classes: int = 10,
+        batch_norm_momentum: float = 0.003,
+    ) -> None:
+        super().__init__()
+        if depth < 8 or (depth - 2) % 6 != 0:
+            raise ValueError(f"depth = {depth}: must be 6n + 2 with n >= 1")
+        blocks_per_stage = (depth - 2) // 6
+        self.stem = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
+        blocks = []
+        channels = width
+        for stage in range(3):
+            out_channels = width * 2**stage
+            for index in range(blocks_per_stage):
+                blocks.append(
+                    PreActivationBlock(
+                        channels,
+                        out_channels,
+                        stride=2 if stage > 0 and index == 0 else 1,
+                        project=index == 0,
+                        batch_norm_momentum=batch_norm_momentum,
+                    )
+                )
+                channels = out_channels
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = nn.BatchNorm2d(channels, eps=1e-5, momentum=batch_norm_momentum)
+        self.classifier = nn.Linear(channels, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        features = F.relu(self.norm(self.blocks(self.stem(images))))
+        return self.classifier(features.mean(dim=(2, 3)))  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def initialize(self, seed: int) -> None:
+        """Initialise as the reference does; BN scales are 1 and every bias 0.
+
+        Convolutions: normal truncated at two standard deviations, variance 1/fan_in. Dense layer: uniform in
+        +-sqrt(6 / (fan_in + fan_out)) (Glorot). Drawn on the CPU, so every device starts alike.
+
+        Args:
+            seed: of the `torch.Generator`, in [0, 2**63).
+        """
+        generator = torch.Generator().manual_seed(seed)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                fan_in = module.weight[0].numel()
+                std = math.sqrt(1 / fan_in) / _TRUNCATED_STD
+                nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std, generator=generator)
+            elif isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight, generator=generator)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()
+
+
+def kernels(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The prunable weights by name: convolution and dense kernels, neither biases nor batch normalisation."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.ndim >= 2}

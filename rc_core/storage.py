@@ -1,0 +1,166 @@
+"""Where experiments live: a folder with atomic writes, addressed by relative names.
+
+Everything above this module sees a `Storage`; only here is it known whether that is a local (or shared)
+file system or, through pyarrow, an object store such as `s3://bucket/prefix`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Storage(Protocol):
+    """A folder. Names are relative, with `/` between parts."""
+
+    @property
+    def location(self) -> str:
+        """Path or URI that `open_storage` accepts again, in another process or on another host."""
+        ...
+
+    def folder(self, name: str) -> Storage:
+        """A sub-folder; it need not exist yet."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Content of a file.
+
+        Raises:
+            FileNotFoundError: no such file.
+        """
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file as a whole: readers see the old content or the new, never a part."""
+        ...
+
+    def names(self) -> list[str]:
+        """Sorted names of the direct children, files and folders; empty where the folder is missing."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a file or a folder with its content; a missing one is no error."""
+        ...
+
+
+class LocalStorage:
+    """A folder of a local or shared file system."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def location(self) -> str:
+        """Absolute path."""
+        return str(self.path.absolute())
+
+    def folder(self, name: str) -> LocalStorage:
+        """See `Storage.folder`."""
+        return LocalStorage(self.path / name)
+
+    def read(self, name: str) -> bytes:
+        """See `Storage.read`."""
+        return (self.path / name).read_bytes()
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Storage.write`: a temporary file, fsync, rename."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)  # mkstemp makes it private to the writer
+            os.replace(temporary, target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def names(self) -> list[str]:
+        """See `Storage.names`; hidden names, such as another writer's temporary file, are left out."""
+        try:
+            return sorted(name for name in os.listdir(self.path) if not name.startswith("."))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def delete(self, name: str) -> None:
+        """See `Storage.delete`."""
+        target = self.path / name
+        if target.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+        else:
+            target.unlink(missing_ok=True)
+
+
+class ArrowStorage:
+    """A folder of any pyarrow file system; its object stores replace a file as a whole when it is closed."""
+
+    def __init__(self, uri: str, filesystem: Any, path: str) -> None:
+        self._uri, self._filesystem, self._path = uri.rstrip("/"), filesystem, path.rstrip("/")
+
+    @property
+    def location(self) -> str:
+        """URI."""
+        return self._uri
+
+    def folder(self, name: str) -> ArrowStorage:
+        """See `Storage.folder`; the name goes before the URI's query."""
+        base, mark, query = self._uri.partition("?")
+        return ArrowStorage(f"{base}/{name}{mark}{query}", self._filesystem, f"{self._path}/{name}")
+
+    def read(self, name: str) -> bytes:
+        """See `Storage.read`."""
+        with self._filesystem.open_input_file(f"{self._path}/{name}") as file:
+            content: bytes = file.read()
+            return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Storage.write`."""
+        with self._filesystem.open_output_stream(f"{self._path}/{name}") as file:
+            file.write(content)
+
+    def names(self) -> list[str]:
+        """See `Storage.names`."""
+        from pyarrow.fs import FileSelector
+
+        infos = self._filesystem.get_file_info(FileSelector(self._path, allow_not_found=True))
+        return sorted(info.base_name for info in infos if not info.base_name.startswith("."))
+
+    def delete(self, name: str) -> None:
+        """See `Storage.delete`."""
+        from pyarrow.fs import FileType
+
+        path = f"{self._path}/{name}"
+        kind = self._filesystem.get_file_info(path).type
+        if kind == FileType.Directory:
+            self._filesystem.delete_dir(path)
+        elif kind == FileType.File:
+            self._filesystem.delete_file(path)
+
+
+def open_storage(location: str | Path) -> Storage:
+    """The folder at a path or URI (`s3://bucket/prefix`; the endpoint from `AWS_ENDPOINT_URL` or the query).
+
+    Raises:
+        ValueError: a URI of an unknown scheme.
+        ModuleNotFoundError: a URI is given and pyarrow is not installed.
+    """
+    text = str(location)
+    if "://" not in text:
+        return LocalStorage(Path(text).expanduser())
+    try:
+        from pyarrow.fs import FileSystem
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{text}: remote storage needs pyarrow; install it with: pip install 'rcsweep[analysis]'"
+        ) from error
+    try:
+        filesystem, path = FileSystem.from_uri(text)
+    except Exception as error:  # pyarrow raises several kinds for a URI that it cannot read
+        raise ValueError(f"storage = {text!r}: {error}; expected a path or s3://bucket/prefix") from error
+    return ArrowStorage(text, filesystem, path)

@@ -1,0 +1,63 @@
+"""The Tune callback of a sweep: the only place that sees what became of a trial."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from rc_core.experiment import FAILURE_FILE, read_json, write_json
+from rc_core.provenance import host_name, utc_now
+from rc_core.storage import Storage
+from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress
+from tune_experiments.queue import PARENT_FAILED, CellQueue
+
+
+class SweepCallback(tune.Callback):
+    """Tells the queue and the display what became of each trial."""
+
+    def __init__(
+        self,
+        queue: CellQueue,
+        progress: SweepProgress,
+        display: PlainDisplay | LiveDisplay,
+        experiment: Storage,
+    ) -> None:
+        self._queue, self._progress, self._display = queue, progress, display
+        self._experiment = experiment
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks; nothing of this one is ever restored."""
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial got its slot."""
+        self._progress.cell_started(self._queue.cells[trial.config["cell_id"]])
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial returned: the cell is done, or failed in a way that a retry would only repeat."""
+        cell = self._queue.cells[trial.config["cell_id"]]
+        error = trial.last_result.get("error")
+        if error is not None:
+            self._fail(trial, error)
+            return
+        self._queue.finish(cell.cell_id)
+        self._display.event(self._progress.cell_finished(cell, trial.last_result))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial failed more often than it may."""
+        folder = self._experiment.folder(trial.config["cell_id"])
+        failure = read_json(folder, FAILURE_FILE)
+        if failure is None:
+            failure = {"error": "the trial's process died without a word (killed, or out of memory)"}
+            write_json(folder, FAILURE_FILE, failure | {"host": host_name(), "time": utc_now()})
+        self._fail(trial, failure["error"])
+
+    def _fail(self, trial: Trial, error: str) -> None:
+        cell = self._queue.cells[trial.config["cell_id"]]
+        self._queue.fail(cell.cell_id, error)
+        self._display.event(self._progress.cell_failed(cell, error))
+        for child, state in self._queue.states.items():
+            if state == PARENT_FAILED and self._queue.cells[child].parent == cell:
+                self._display.event(f"FAILED  {child:<32} its parent failed")

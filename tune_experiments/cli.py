@@ -1,0 +1,64 @@
+"""The command line: `rcsweep` and `python -m tune_experiments`.
+
+Heavy packages (torch, Ray, pandas) are imported inside the commands that need them, so that help, plan and
+status answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import tyro
+from tyro.conf import subcommand
+
+from tune_experiments.commands.data import Data
+from tune_experiments.commands.options import EXIT_FAILED, EXIT_USAGE, UsageError
+from tune_experiments.commands.results import Export, Report
+from tune_experiments.commands.single import Eval, Prune, Train
+from tune_experiments.commands.sweep import Plan, Run, Status
+
+Command = (
+    Annotated[Run, subcommand("run")]
+    | Annotated[Plan, subcommand("plan")]
+    | Annotated[Status, subcommand("status")]
+    | Annotated[Export, subcommand("export")]
+    | Annotated[Report, subcommand("report")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Prune, subcommand("prune")]
+    | Annotated[Eval, subcommand("eval")]
+    | Annotated[Data, subcommand("data")]
+)
+
+DESCRIPTION = """How much can a network be compressed once it has memorised random labels?
+
+Trains networks on labels randomized by 0-100%, prunes each to several sparsities with Dynamic Network
+Surgery, and reports training accuracy against sparsity.
+
+  rcsweep run digits               the whole experiment in minutes; needs no data and no GPU
+  rcsweep status digits            how far it is
+  rcsweep report digits --out digits.html
+"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse, run, exit: 0 complete, 1 failed, 2 usage, 3 some cells failed."""
+    command = tyro.cli(
+        Command,
+        prog="rcsweep",
+        description=DESCRIPTION,
+        args=arguments,
+        config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
+    )
+    try:
+        code = command.run()
+    except UsageError as error:
+        print(f"rcsweep: {error}", file=sys.stderr)
+        code = EXIT_USAGE
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        if os.environ.get("RCSWEEP_DEBUG"):
+            raise
+        print(f"rcsweep: {error}", file=sys.stderr)
+        code = EXIT_FAILED
+    sys.exit(code)

@@ -1,0 +1,88 @@
+"""What several commands share: option types, finding an experiment, exit codes, the usage error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import Positional, arg
+
+from rc_core.cells import Grid
+from rc_core.recipes import PRESETS, Preset, preset
+from rc_core.storage import Storage, open_storage
+
+EXIT_COMPLETE, EXIT_FAILED, EXIT_USAGE, EXIT_CELLS_FAILED = 0, 1, 2, 3
+
+DEFAULT_STORAGE = "results"
+
+
+class UsageError(ValueError):
+    """The command cannot be carried out as written; the message says what to change."""
+
+
+def comma_separated(cast: Callable[[str], Any], metavar: str) -> Any:
+    """Option type of one argument with commas in it, e.g. `0,0.5,1`."""
+
+    def parse(arguments: list[str]) -> tuple[Any, ...]:
+        return tuple(cast(part) for part in arguments[0].split(",") if part)
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=parse,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(str(part) for part in value)],
+    )
+
+
+Fractions = Annotated[tuple[float, ...], comma_separated(float, "F,F,...")]
+Integers = Annotated[tuple[int, ...], comma_separated(int, "N,N,...")]
+RecipeName = Annotated[str, arg(metavar="{" + ",".join(PRESETS) + "}")]
+Location = Positional[Annotated[str, arg(metavar="NAME|DIR|URI")]]
+
+
+def find_experiment(name: str, storage: str) -> Storage:
+    """The folder of an experiment: NAME in the storage root, or a path or URI as it is."""
+    if "://" in name or "/" in name or name == ".":
+        return open_storage(name)
+    return open_storage(storage).folder(name)
+
+
+def choose_preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return preset(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def choose_grid(
+    default: Grid,
+    randomizations: tuple[float, ...] | None,
+    sparsities: tuple[float, ...] | None,
+    seeds: tuple[int, ...] | None,
+) -> Grid:
+    """The default grid with the levels that were given.
+
+    Raises:
+        UsageError: a level is out of range.
+    """
+    try:
+        return Grid(
+            randomizations=default.randomizations if randomizations is None else randomizations,
+            sparsities=default.sparsities if sparsities is None else sparsities,
+            seeds=default.seeds if seeds is None else seeds,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    print(json.dumps(value, indent=1))

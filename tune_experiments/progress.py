@@ -1,0 +1,201 @@
+"""What a user sees while a sweep runs: a live region on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rc_core.cells import Cell
+from tune_experiments.queue import DONE, FAILED, PARENT_FAILED, READY, WAITING, CellQueue
+
+if TYPE_CHECKING:
+    from rc_core.training import Phase
+
+NUM_RECENT_CELLS = 6
+PLAIN_SUMMARY_SECONDS = 30.0
+
+
+def format_seconds(seconds: float) -> str:
+    """E.g. `45 s`, `3 min 20 s`, `2 h 05 min`, `3 d 04 h`."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    if seconds < 86_400:
+        return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+    return f"{seconds // 86_400} d {seconds % 86_400 // 3600:02d} h"
+
+
+class SweepProgress:
+    """Counts, ETA and the last finished cells of a running sweep; knows nothing of terminals.
+
+    Args:
+        queue: the sweep's cells.
+        num_slots: cells that can run at a time.
+        cell_seconds: estimated seconds of a cell by phase, until finished cells say better.
+    """
+
+    def __init__(self, queue: CellQueue, num_slots: int, cell_seconds: dict[str, float]) -> None:
+        self.queue = queue
+        self.num_slots = num_slots
+        self.started_seconds = time.monotonic()
+        self.recent: deque[str] = deque(maxlen=NUM_RECENT_CELLS)
+        self._estimates = cell_seconds
+        self._spent: dict[str, list[float]] = {"train": [], "prune": []}
+        self._start_seconds: dict[str, float] = {}
+
+    def cell_started(self, cell: Cell) -> None:
+        """A cell's trial got its slot."""
+        self._start_seconds[cell.cell_id] = time.monotonic()
+
+    def cell_finished(self, cell: Cell, result: dict[str, Any]) -> str:
+        """A cell is done; returns the line that says so."""
+        self._spent[cell.phase].append(
+            time.monotonic() - self._start_seconds.pop(cell.cell_id, time.monotonic())
+        )
+        sparsity = f"  sparsity {result['sparsity']:.3f}" if cell.phase == "prune" else ""
+        line = (
+            f"done    {cell.cell_id:<32} train accuracy {result['train_accuracy']:.4f}  "
+            f"test {result['test_accuracy']:.4f}{sparsity}  ({result['wall_seconds']:.1f} s)"
+        )
+        self.recent.append(line)
+        return line
+
+    def cell_failed(self, cell: Cell, error: str) -> str:
+        """A cell failed for good; returns the line that says so."""
+        self._start_seconds.pop(cell.cell_id, None)
+        line = f"FAILED  {cell.cell_id:<32} {error}"
+        self.recent.append(line)
+        return line
+
+    def eta_seconds(self) -> float:
+        """Estimated seconds until the last cell is done: work left, spread over the slots."""
+        mean = {
+            phase: sum(spent) / len(spent) if spent else self._estimates[phase]
+            for phase, spent in self._spent.items()
+        }
+        now = time.monotonic()
+        work = 0.0
+        for cell_id, state in list(self.queue.states.items()):
+            phase = self.queue.cells[cell_id].phase
+            if cell_id in self._start_seconds:
+                work += max(0.0, mean[phase] - (now - self._start_seconds[cell_id]))
+            elif state not in (DONE, FAILED, PARENT_FAILED):
+                work += mean[phase]
+        return work / self.num_slots
+
+    def summary(self) -> str:
+        """One line: counts, time spent, ETA."""
+        queue = self.queue
+        running = len(self._start_seconds)
+        failed = queue.count(FAILED) + queue.count(PARENT_FAILED)
+        waiting = len(queue.running()) - running + queue.count(READY) + queue.count(WAITING)
+        spent = format_seconds(time.monotonic() - self.started_seconds)
+        return (
+            f"{queue.count(DONE)}/{len(queue.cells)} done, {running} running, {failed} failed, "
+            f"{waiting} waiting; {spent} spent, about {format_seconds(self.eta_seconds())} left"
+        )
+
+    def running_lines(self) -> list[str]:
+        """One line for each running cell."""
+        now = time.monotonic()
+        return [
+            f"runs    {cell_id:<32} for {format_seconds(now - start)}"
+            for cell_id, start in list(self._start_seconds.items())
+        ]
+
+
+class PlainDisplay:
+    """Lines for logs and pipes: every finished cell, and a summary now and then."""
+
+    def __init__(self, progress: SweepProgress, stream: TextIO) -> None:
+        self._progress, self._stream = progress, stream
+        self._next_summary_seconds = time.monotonic() + PLAIN_SUMMARY_SECONDS
+
+    def event(self, line: str) -> None:
+        """Show one line."""
+        print(line, file=self._stream, flush=True)
+
+    def refresh(self) -> None:
+        """Called every second or so."""
+        if time.monotonic() >= self._next_summary_seconds:
+            self._next_summary_seconds = time.monotonic() + PLAIN_SUMMARY_SECONDS
+            self.event(self._progress.summary())
+
+    def close(self) -> None:
+        """The sweep has ended."""
+        self.event(self._progress.summary())
+
+
+class LiveDisplay:
+    """A region of the terminal that is redrawn in place."""
+
+    def __init__(self, progress: SweepProgress) -> None:
+        from rich.live import Live
+
+        self._progress = progress
+        self._live = Live(auto_refresh=False, transient=False)
+        self._live.start()
+
+    def event(self, line: str) -> None:
+        """The line is among the recent ones already: redraw."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Redraw."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        progress = self._progress
+        bar = ProgressBar(total=len(progress.queue.cells), completed=progress.queue.count(DONE), width=60)
+        lines = [*progress.recent, *progress.running_lines(), progress.summary()]
+        self._live.update(Group(*(Text(line) for line in lines), bar), refresh=True)
+
+    def close(self) -> None:
+        """Leave the last picture on the screen."""
+        self.refresh()
+        self._live.stop()
+
+
+def open_display(progress: SweepProgress, stream: TextIO = sys.stdout) -> PlainDisplay | LiveDisplay:
+    """The live region where the output is a terminal, else plain lines."""
+    return LiveDisplay(progress) if stream.isatty() else PlainDisplay(progress, stream)
+
+
+class StepProgress:
+    """Hook for a single cell: step, loss, accuracy and time left, one line in place on a terminal."""
+
+    def __init__(self, cell_id: str, stream: TextIO) -> None:
+        self._cell_id, self._stream = cell_id, stream
+        self._in_place = stream.isatty()
+        self._start: tuple[float, int] | None = None
+        self._every_seconds = 0.5 if self._in_place else PLAIN_SUMMARY_SECONDS
+        self._next_seconds = time.monotonic() + self._every_seconds
+
+    def __call__(self, phase: Phase) -> None:
+        """See `rc_core.training.Hook`."""
+        now = time.monotonic()
+        if self._start is None:
+            self._start = (now, phase.step)
+        if phase.step < phase.num_steps and now < self._next_seconds:
+            return
+        self._next_seconds = now + self._every_seconds
+        start_seconds, start_step = self._start
+        seconds_per_step = (now - start_seconds) / max(1, phase.step - start_step)
+        columns = phase.history.columns
+        figures = (
+            f"  loss {columns['train_loss'][-1]:.4f}  accuracy {columns['train_accuracy'][-1]:.4f}"
+            if columns
+            else ""
+        )
+        left = format_seconds(seconds_per_step * (phase.num_steps - phase.step))
+        line = f"{self._cell_id}: step {phase.step}/{phase.num_steps}{figures}  {left} left"
+        if self._in_place:
+            end = "\n" if phase.step == phase.num_steps else ""
+            print(f"\r\x1b[K{line}", end=end, file=self._stream, flush=True)
+        else:
+            print(line, file=self._stream, flush=True)
