@@ -39,7 +39,9 @@ def describe(found: PairedDifference) -> str:
     interval = found.interval
     order = "higher" if (interval.mean or 0) > 0 else "lower"
     count = len(found.unfinished_seeds)
-    lack = f" {count} more seed{'s' * (count > 1)} of the grid lack a finished cell there." if count else ""
+    lack = ""
+    if count:
+        lack = f" {count} more seed{'s lack' if count > 1 else ' lacks'} a finished cell there."
     if interval.mean is None:
         return f"No comparison yet: {where[0].lower()}{where[1:]} no seed has finished both {low} and {high}."
     if interval.low is None or interval.high is None:

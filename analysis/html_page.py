@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -43,7 +44,7 @@ p { margin: 8px 0; max-width: 80ch; }
 figure { margin: 14px 0 26px; break-inside: avoid; }
 figcaption { max-width: 90ch; margin-top: 4px; }
 .plot, .scroll { overflow-x: auto; }
-.plot > div { min-width: var(--min-width, 340px); }
+.drawing { min-width: var(--min-width, 340px); }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 0 24px; }
 .pair > * { min-width: 0; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; margin: 8px 0; }
@@ -51,7 +52,7 @@ th, td { padding: 4px 10px; border-bottom: 1px solid var(--rule); text-align: le
 th { background: var(--soft); font-weight: 600; }
 td.n, th.n { text-align: right; white-space: nowrap; }
 td small { color: var(--muted); display: block; }
-td.bad { color: var(--bad); font-weight: 600; }
+.mark { color: var(--bad); font-weight: 600; }
 code, pre { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .88rem; }
 pre { background: var(--soft); padding: 10px 12px; white-space: pre-wrap; overflow-wrap: anywhere; }
 td.any { overflow-wrap: anywhere; min-width: 14ch; }
@@ -67,18 +68,19 @@ summary { cursor: pointer; color: var(--muted); font-size: .9rem; }
 }
 """
 
-# A plot is drawn while the page is still being laid out, and the paper's width is not the screen's.
+# Drawn when the page is laid out, so that every plot knows its width; the paper's width is another.
 _SCRIPT = """
-function fitPlots() {
-  document.querySelectorAll('.plotly-graph-div').forEach(function (div) { Plotly.Plots.resize(div); });
-}
-window.addEventListener('load', function () {
-  var observer = new ResizeObserver(fitPlots);
-  document.querySelectorAll('.plot').forEach(function (div) { observer.observe(div); });
+function drawings() { return document.querySelectorAll('.drawing'); }
+function fitPlots() { drawings().forEach(function (div) { Plotly.Plots.resize(div); }); }
+document.addEventListener('DOMContentLoaded', function () {
+  drawings().forEach(function (div) {
+    var figure = JSON.parse(document.getElementById(div.dataset.figure).textContent);
+    Plotly.newPlot(div, figure.data, figure.layout, PLOTLY_CONFIG);
+  });
 });
 window.addEventListener('beforeprint', fitPlots);
 window.addEventListener('afterprint', fitPlots);
-"""
+""".replace("PLOTLY_CONFIG", json.dumps(_PLOTLY_CONFIG))
 
 
 # Characters above which a table cell may be broken anywhere, e.g. inside a hash.
@@ -107,8 +109,6 @@ def table(
 
     def tag(name: str, index: int, value: object) -> str:
         kind = "n" if index >= num_label_columns else "any" if len(str(value)) > _LONG_TEXT else "label"
-        if isinstance(value, Html) and 'class="mark"' in value:
-            kind += " bad"
         return f'<{name} class="{kind}">{text(value)}</{name}>'
 
     head = "".join(tag("th", index, value) for index, value in enumerate(header))
@@ -137,18 +137,13 @@ def figure_block(
     figure: go.Figure, caption: str, data_table: Html, *, name: str, min_width_px: int = 340
 ) -> Html:
     """A figure with its caption and, behind a fold, the numbers that it shows."""
-    plot = pio.to_html(
-        figure,
-        config=dict(_PLOTLY_CONFIG),
-        include_plotlyjs=False,
-        include_mathjax=False,
-        full_html=False,
-        div_id=f"plot-{name}",
-    )
+    # "<" would end the script element where a text holds "</script>".
+    data = pio.to_json(figure, validate=False).replace("<", "\\u003c")
     return Html(
         f'<figure id="figure-{escape(name)}">\n'
         f'<div class="plot" role="img" aria-label="{escape(caption)}" style="--min-width: {min_width_px}px">'
-        f"{plot}</div>\n"
+        f'<div class="drawing" data-figure="data-{escape(name)}"></div></div>\n'
+        f'<script type="application/json" id="data-{escape(name)}">{data}</script>\n'
         f"<figcaption>{escape(caption)}</figcaption>\n"
         f"{details('Numbers behind this figure', data_table)}\n</figure>"
     )

@@ -133,7 +133,7 @@ def _summary_text(cell: GridCell) -> Html:
     if cell.interval.mean is None:
         return Html(mark(cell.unfinished or "not a number") + small)
     width = "" if cell.interval.half_width is None else f" ± {cell.interval.half_width:.3f}"
-    state = mark(cell.unfinished) if cell.unfinished else ""
+    state = f"<small>{mark(cell.unfinished)}</small>" if cell.unfinished else ""
     return Html(f"{cell.interval.mean:.3f}{width}{small}{state}")
 
 

@@ -121,7 +121,7 @@ def test_train_prune_eval(python_without_ray: Path, tmp_path: Path) -> None:
     assert row["randomization"] == 1.0
     assert row["seed"] == 42
     assert row["sparsity_target"] == 0.8
-    # Surgery ends below its target (weights between its two thresholds keep their state), in so short a run by more.
+    # Surgery ends below its target, since weights between its two thresholds keep their state.
     assert 0.7 < row["sparsity"] <= 0.81
     accuracies = {
         name: value for name, value in evaluated.items() if "accuracy" in name and value is not None

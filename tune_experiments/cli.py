@@ -18,6 +18,7 @@ from tune_experiments.commands.options import EXIT_FAILED, EXIT_USAGE, UsageErro
 from tune_experiments.commands.results import Export, Report
 from tune_experiments.commands.single import Eval, Prune, Train
 from tune_experiments.commands.sweep import Plan, Run, Status
+from tune_experiments.plan import PlanError
 
 Command = (
     Annotated[Run, subcommand("run")]
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     try:
         code = command.run()
-    except UsageError as error:
+    except (UsageError, PlanError) as error:
         print(f"rcsweep: {error}", file=sys.stderr)
         code = EXIT_USAGE
     except (ValueError, OSError, ModuleNotFoundError) as error:

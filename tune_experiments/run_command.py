@@ -7,10 +7,11 @@ import sys
 from rc_core.cells import Grid
 from rc_core.recipes import Preset
 from rc_core.storage import Storage
+from tune_experiments import ray_environment
 from tune_experiments.commands.options import EXIT_CELLS_FAILED, EXIT_COMPLETE
 from tune_experiments.plan import make_plan
 from tune_experiments.progress import format_seconds
-from tune_experiments.sweep import SweepOutcome, SweepSettings, run_sweep
+from tune_experiments.settings import SweepOutcome, SweepSettings
 
 REPORT_FILE = "report.html"
 
@@ -18,21 +19,22 @@ REPORT_FILE = "report.html"
 def run_and_report(preset: Preset, grid: Grid, experiment: Storage, settings: SweepSettings) -> int:
     """Say what will be done, do it, print the table, write the report; returns the exit code."""
     plan = make_plan(preset, grid, experiment)
-    if plan.to_run:
-        print(
-            f"{experiment.location}: {len(plan.to_run)} cells to run, {len(plan.finished)} finished; "
-            f"about {format_seconds(plan.device_seconds)} of device time ({plan.basis})",
-            flush=True,
-        )
-    outcome = run_sweep(preset, grid, experiment, settings)
-    if outcome is None:
+    if not plan.to_run:
         print(f"{experiment.location}: nothing to do, all {len(plan.finished)} cells are finished")
-    else:
-        _print_outcome(outcome)
-    _print_results(experiment)
-    if outcome is None or not (outcome.errors or outcome.num_left):
+        _print_results(experiment)
         return EXIT_COMPLETE
-    return EXIT_CELLS_FAILED
+    print(
+        f"{experiment.location}: {len(plan.to_run)} cells to run, {len(plan.finished)} finished; "
+        f"about {format_seconds(plan.device_seconds)} of device time ({plan.basis})",
+        flush=True,
+    )
+    ray_environment.prepare(settings.address)
+    from tune_experiments.sweep import run_sweep
+
+    outcome = run_sweep(preset, grid, plan, experiment, settings)
+    _print_outcome(outcome)
+    _print_results(experiment)
+    return EXIT_CELLS_FAILED if outcome.errors or outcome.num_left else EXIT_COMPLETE
 
 
 def _print_outcome(outcome: SweepOutcome) -> None:

@@ -6,12 +6,13 @@ folder; Tune's own snapshots are never restored (a snapshot torn by kill -9 make
 
 from __future__ import annotations
 
-import logging
 import os
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial
 
 from rc_core.cells import Grid
 from rc_core.dataset_info import dataset_info
@@ -19,90 +20,35 @@ from rc_core.examples import load_recipe_splits
 from rc_core.experiment import SweepSpec, read_driver, read_records
 from rc_core.provenance import code_version, host_name, package_versions, utc_now
 from rc_core.recipes import Preset
-from rc_core.storage import LocalStorage, Storage
-from tune_experiments.plan import PlanError, make_plan, require_same_recipe
-from tune_experiments.progress import SweepProgress, open_display
-from tune_experiments.queue import CellQueue
-
-# Read by Ray when it is imported, hence before the import below.
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # they import torch into the driver
-os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "60")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-import ray
-from ray import tune
-from ray.tune.experiment import Trial
-
+from rc_core.storage import Storage
+from tune_experiments import ray_session
 from tune_experiments.callback import SweepCallback
 from tune_experiments.heartbeat import Heartbeat
+from tune_experiments.plan import Plan, PlanError, require_same_recipe
+from tune_experiments.progress import SweepProgress, open_display
+from tune_experiments.queue import CellQueue
 from tune_experiments.searcher import CellSearch
+from tune_experiments.settings import SweepOutcome, SweepSettings
 from tune_experiments.trainables import run_trial
 
 MAX_TRIAL_FAILURES = 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class SweepSettings:
-    """How a sweep is run; nothing in here changes a cell's identity.
-
-    Attributes:
-        data_dir: folder of the TFRecords; None = where `load_split` looks.
-        address: of a Ray cluster (`auto`, `host:6379`); None starts Ray on this machine.
-        cpus_per_trial: CPUs, and torch threads, of each trial.
-        gpus_per_trial: GPUs of each trial, fractions allowed; None = 1 where the cluster has any, else 0.
-        command: the command line, for provenance.
-    """
-
-    data_dir: Path | None = None
-    address: str | None = None
-    cpus_per_trial: int = 1
-    gpus_per_trial: float | None = None
-    command: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepOutcome:
-    """How a sweep ended.
-
-    Attributes:
-        num_done: cells finished in this run.
-        errors: cell id -> error, for failed cells and children of failed parents.
-        num_left: cells that were not run (interrupted).
-        sweep_seconds: wall time from the first trial's request to the end.
-        in_trial_seconds: sum of the cells' own wall times.
-        num_slots: cells that could run at a time.
-    """
-
-    num_done: int
-    errors: dict[str, str]
-    num_left: int
-    sweep_seconds: float
-    in_trial_seconds: float
-    num_slots: int
-
-    @property
-    def overhead_seconds_per_cell(self) -> float:
-        """(sweep wall time x slots - sum of in-trial time) / cells."""
-        idle = self.sweep_seconds * self.num_slots - self.in_trial_seconds
-        return idle / max(1, self.num_done)
-
-
 def run_sweep(
-    preset: Preset, grid: Grid, experiment: Storage, settings: SweepSettings
-) -> SweepOutcome | None:
-    """Run the cells of the grid that are not finished; None where there is nothing to do.
+    preset: Preset, grid: Grid, plan: Plan, experiment: Storage, settings: SweepSettings
+) -> SweepOutcome:
+    """Run the cells of a plan.
 
     Args:
         preset: recipe and cost estimate.
         grid: what is asked for; an earlier grid under the same name stays part of the sweep.
+        plan: of that grid, with cells to run.
         experiment: the experiment's folder.
         settings: see there.
 
     Raises:
         PlanError: another recipe, other data or a living driver under the same name.
     """
-    plan = make_plan(preset, grid, experiment)
     driver = read_driver(experiment)
     if driver is not None:
         raise PlanError(
@@ -111,15 +57,13 @@ def run_sweep(
         )
     train, test = load_recipe_splits(preset.recipe, data_dir=settings.data_dir)
     _record_sweep(preset, grid, experiment, settings, train.sha256)
-    if not plan.to_run:
-        return None
     queue = CellQueue(plan.to_run, finished=plan.finished)
-    _start_ray(settings, experiment)
+    ray_session.start(settings.address, experiment)
     try:
         gpus_per_trial = settings.gpus_per_trial
         if gpus_per_trial is None:
             gpus_per_trial = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
-        num_slots = _count_slots(settings.cpus_per_trial, gpus_per_trial)
+        num_slots = ray_session.count_slots(settings.cpus_per_trial, gpus_per_trial)
         progress = SweepProgress(queue, num_slots, plan.cell_seconds)
         display = open_display(progress)
         heartbeat = Heartbeat(experiment, queue, num_slots, display)
@@ -214,40 +158,6 @@ def _record_run(experiment: Storage, outcome: SweepOutcome) -> None:
         }
     )
     spec.write(experiment)
-
-
-def _start_ray(settings: SweepSettings, experiment: Storage) -> None:
-    """Start or join Ray; its log lines go to `ray.log` in the experiment's folder where that is local."""
-    if isinstance(experiment, LocalStorage):
-        handler: logging.Handler = logging.FileHandler(experiment.path / "ray.log")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    else:
-        handler = logging.NullHandler()
-    for name in ("ray", "ray.tune", "ray.train"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.propagate = False
-    local = {"num_cpus": os.cpu_count(), "include_dashboard": False} if settings.address is None else {}
-    ray.init(address=settings.address or "local", log_to_driver=False, configure_logging=False, **local)
-
-
-def _count_slots(cpus_per_trial: int, gpus_per_trial: float) -> int:
-    """How many trials the cluster holds at a time, as it is now.
-
-    Raises:
-        PlanError: not even one.
-    """
-    resources = ray.cluster_resources()
-    slots = int(resources.get("CPU", 0) // cpus_per_trial)
-    if gpus_per_trial:
-        per_gpu = int(1 / gpus_per_trial) if gpus_per_trial < 1 else 1 / gpus_per_trial
-        slots = min(slots, int(resources.get("GPU", 0) * per_gpu))
-    if slots < 1:
-        raise PlanError(
-            f"--cpus-per-trial {cpus_per_trial} --gpus-per-trial {gpus_per_trial:g}: no trial fits; Ray has "
-            f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
-        )
-    return slots
 
 
 def _trial_name(trial: Trial) -> str:

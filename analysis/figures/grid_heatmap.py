@@ -92,12 +92,8 @@ def cell_text(cell: GridCell) -> str:
         lines.append(f"n = {cell.num_seeds}")
     elif cell.num_done:
         lines.append(f"{cell.num_done} of {cell.num_seeds}{' ✕' if cell.num_failed else ''}")
-    elif cell.num_failed:
-        lines += ["✕ failed", f"0 of {cell.num_seeds}"]
-    elif cell.num_running:
-        lines += ["running", f"0 of {cell.num_seeds}"]
     else:
-        lines += ["missing", f"0 of {cell.num_seeds}"]
+        lines += [f"✕ {part}" if "failed" in part else part for part in cell.unfinished.split(", ")]
     return "<br>".join(lines)
 
 

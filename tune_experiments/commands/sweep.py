@@ -99,7 +99,7 @@ class Run:
         grid = choose_grid(chosen.grid, self.randomization, self.sparsity, self.seeds)
         experiment = find_experiment(self.name or self.recipe, self.storage)
         from tune_experiments.run_command import run_and_report
-        from tune_experiments.sweep import SweepSettings
+        from tune_experiments.settings import SweepSettings
 
         settings = SweepSettings(
             data_dir=self.data,
