@@ -168,7 +168,8 @@ def what_is_left_out(summary: GridSummary) -> str:
     num_missing = sum(cell.num_missing for cell in cells)
     parts = [("failed", num_failed), ("running", num_running), ("missing", num_missing)]
     left = ", ".join(f"{count} {word}" for word, count in parts if count)
-    sentence += f" ({left}; means are over the finished ones)." if left else "."
+    note = "; means are over the finished ones" if num_done else ""
+    sentence += f" ({left}{note})." if left else "."
     undefined: list[float] = []
     if summary.metric in _METRICS_OF_SUBSETS:
         with_values = {cell.randomization for cell in cells if cell.interval.n}

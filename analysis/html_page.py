@@ -52,18 +52,25 @@ th, td { padding: 4px 10px; border-bottom: 1px solid var(--rule); text-align: le
 th { background: var(--soft); font-weight: 600; }
 td.n, th.n { text-align: right; white-space: nowrap; }
 td small { color: var(--muted); display: block; }
-.mark { color: var(--bad); font-weight: 600; }
+.mark { color: var(--bad); font-weight: 600; white-space: normal; }
 code, pre { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .88rem; }
 pre { background: var(--soft); padding: 10px 12px; white-space: pre-wrap; overflow-wrap: anywhere; }
 td.any { overflow-wrap: anywhere; min-width: 14ch; }
 td.label { white-space: nowrap; }
 details { margin: 6px 0; }
 summary { cursor: pointer; color: var(--muted); font-size: .9rem; }
+.paper main { width: 680px; padding: 0; }
+.paper .pair { grid-template-columns: 1fr 1fr; }
+.paper .drawing { min-width: 0; }
 @media print {
   main { max-width: none; padding: 0; }
   body { font-size: 11pt; }
   details:not([open]), .modebar { display: none; }
-  h2 { break-after: avoid; }
+  h2, h3, p { break-after: avoid; }
+  table { font-size: 8pt; }
+  th, td { padding: 2px 5px; }
+  .pair { grid-template-columns: 1fr 1fr; }
+  .drawing { min-width: 0; }
   .plot, .scroll { overflow: visible; }
 }
 """
@@ -71,15 +78,21 @@ summary { cursor: pointer; color: var(--muted); font-size: .9rem; }
 # Drawn when the page is laid out, so that every plot knows its width; the paper's width is another.
 _SCRIPT = """
 function drawings() { return document.querySelectorAll('.drawing'); }
-function fitPlots() { drawings().forEach(function (div) { Plotly.Plots.resize(div); }); }
 document.addEventListener('DOMContentLoaded', function () {
   drawings().forEach(function (div) {
     var figure = JSON.parse(document.getElementById(div.dataset.figure).textContent);
     Plotly.newPlot(div, figure.data, figure.layout, PLOTLY_CONFIG);
   });
 });
-window.addEventListener('beforeprint', fitPlots);
-window.addEventListener('afterprint', fitPlots);
+// Plotly.Plots.resize waits a while, printing does not: the width is set outright.
+window.addEventListener('beforeprint', function () {
+  document.body.className = 'paper';
+  drawings().forEach(function (div) { Plotly.relayout(div, { width: div.clientWidth }); });
+});
+window.addEventListener('afterprint', function () {
+  document.body.className = '';
+  drawings().forEach(function (div) { Plotly.relayout(div, { width: null, autosize: true }); });
+});
 """.replace("PLOTLY_CONFIG", json.dumps(_PLOTLY_CONFIG))
 
 

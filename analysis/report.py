@@ -46,7 +46,7 @@ def build_report(location: str | Path | Storage) -> str:
         _heatmap(frame),
         _threshold_table(frame),
         "<h2>Kept and redrawn labels apart</h2>",
-        "<p>At high sparsity a part of the order above is label noise itself: a network that has forgotten "
+        "<p>At high sparsity a part of any order above is label noise itself: a network that has forgotten "
         "the redrawn labels is right on them only by chance, however well it does on the others.</p>",
         f'<div class="pair">{_tradeoff(frame, "accuracy_kept")}{_tradeoff(frame, "accuracy_redrawn")}</div>',
         "<h2>Test accuracy</h2>",
@@ -270,7 +270,7 @@ def _settings(frame: pd.DataFrame, spec: SweepSpec | None) -> Html:
     )
     return Html(
         f"<h2>Settings and provenance</h2><p>{text(cost)}</p>{settings}"
-        f"<h3>Label and data hashes</h3>{details(f'{len(rows)} label vectors', hashes)}"
+        f"{details(f'Label and data hashes ({len(rows)} label vectors)', hashes)}"
     )
 
 

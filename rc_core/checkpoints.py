@@ -86,6 +86,7 @@ def load_checkpoint(folder: Storage) -> Checkpoint:
 
     Raises:
         CheckpointError: it is missing, incomplete or damaged.
+        OSError: it cannot be read just now, e.g. the network is down; that says nothing about the checkpoint.
     """
     try:
         meta = json.loads(folder.read(META_FILE))
@@ -97,9 +98,9 @@ def load_checkpoint(folder: Storage) -> Checkpoint:
                 f"{meta['tensors_sha256']}; the file is damaged"
             )
         return Checkpoint(meta["step"], load_tensors(content), meta, sha256)
-    except (OSError, KeyError, TypeError, SafetensorError) as error:
+    except (FileNotFoundError, NotADirectoryError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"{folder.location}: not a whole checkpoint ({error})") from error
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{folder.location}/{META_FILE}: not valid JSON ({error})") from error
 
 

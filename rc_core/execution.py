@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from rc_core.checkpoints import (
     Checkpoint,
     CheckpointError,
     checkpoint_name,
+    checkpoint_steps,
     delete_checkpoints,
     load_checkpoint,
     newest_checkpoint,
@@ -31,6 +33,7 @@ from rc_core.experiment import (
     read_json,
     write_json,
 )
+from rc_core.history import DivergenceError
 from rc_core.labels import labels_sha256
 from rc_core.provenance import code_version, host_name, package_versions, utc_now
 from rc_core.recipes import Recipe, recipe_to_dict
@@ -271,6 +274,7 @@ def _resume(
     for line in passed_over:
         report(f"{cell.cell_id}: damaged checkpoint passed over: {line}")
     if checkpoint is None:
+        delete_checkpoints(folder, keep_newest=0)
         return 0.0
     _require_same(checkpoint.meta, cell, recipe, f"{folder.location}: its checkpoint")
     if checkpoint.meta["parent_sha256"] != parent_sha256:
@@ -278,6 +282,9 @@ def _resume(
             f"{folder.location}: its checkpoint started from a parent with SHA-256 "
             f"{checkpoint.meta['parent_sha256']}, but the parent is now {parent_sha256}; delete the folder"
         )
+    for step in checkpoint_steps(folder):
+        if step > checkpoint.step:  # damaged; left there it would count as the newest and new ones be deleted
+            folder.delete(checkpoint_name(step))
     phase.restore(checkpoint.step, checkpoint.tensors, checkpoint.meta["history"])
     report(f"{cell.cell_id}: resumed at step {checkpoint.step} of {phase.num_steps}")
     return float(checkpoint.meta["wall_seconds"])
@@ -288,6 +295,11 @@ def _measure(
 ) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
     """Figures of the result row and, for a pruning, the weights kept in each kernel."""
     on_train = predict(phase.model, examples.train)
+    if not math.isfinite(on_train.mean_loss):  # the last step may be the one that breaks the network
+        raise DivergenceError(
+            f"training diverged: the loss is {on_train.mean_loss} after the last step, {phase.step}; "
+            "lower the learning rate or change the seed"
+        )
     on_test = predict(phase.model, examples.test)
     figures: dict[str, float | None] = {
         **accuracies_by_label_kind(on_train.classes, examples.given, examples.true_labels),

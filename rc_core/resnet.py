@@ -105,7 +105,8 @@ class ResNet(nn.Module):
         """Initialise as the reference does; BN scales are 1 and every bias 0.
 
         Convolutions: normal truncated at two standard deviations, variance 1/fan_in. Dense layer: uniform in
-        +-sqrt(6 / (fan_in + fan_out)) (Glorot). Drawn on the CPU, so every device starts alike.
+        +-sqrt(6 / (fan_in + fan_out)) (Glorot). Drawn on the CPU in plain memory order, so every device and
+        memory format starts alike.
 
         Args:
             seed: of the `torch.Generator`, in [0, 2**63).
@@ -115,9 +116,13 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 fan_in = module.weight[0].numel()
                 std = math.sqrt(1 / fan_in) / _TRUNCATED_STD
-                nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std, generator=generator)
+                drawn = torch.empty(module.weight.shape, dtype=module.weight.dtype)
+                nn.init.trunc_normal_(drawn, std=std, a=-2 * std, b=2 * std, generator=generator)
+                module.weight.copy_(drawn)
             elif isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight, generator=generator)
+                drawn = torch.empty(module.weight.shape, dtype=module.weight.dtype)
+                nn.init.xavier_uniform_(drawn, generator=generator)
+                module.weight.copy_(drawn)
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()

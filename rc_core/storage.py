@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,7 +95,8 @@ class LocalStorage:
         if target.is_dir():
             shutil.rmtree(target, ignore_errors=True)
         else:
-            target.unlink(missing_ok=True)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                target.unlink()
 
 
 class ArrowStorage:
@@ -111,7 +113,8 @@ class ArrowStorage:
     def folder(self, name: str) -> ArrowStorage:
         """See `Storage.folder`; the name goes before the URI's query."""
         base, mark, query = self._uri.partition("?")
-        return ArrowStorage(f"{base}/{name}{mark}{query}", self._filesystem, f"{self._path}/{name}")
+        uri = f"{base.rstrip('/')}/{name}{mark}{query}"
+        return ArrowStorage(uri, self._filesystem, f"{self._path}/{name}")
 
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""
@@ -128,7 +131,10 @@ class ArrowStorage:
         """See `Storage.names`."""
         from pyarrow.fs import FileSelector
 
-        infos = self._filesystem.get_file_info(FileSelector(self._path, allow_not_found=True))
+        try:
+            infos = self._filesystem.get_file_info(FileSelector(self._path, allow_not_found=True))
+        except NotADirectoryError:
+            return []
         return sorted(info.base_name for info in infos if not info.base_name.startswith("."))
 
     def delete(self, name: str) -> None:
@@ -154,7 +160,7 @@ def open_storage(location: str | Path) -> Storage:
     if "://" not in text:
         return LocalStorage(Path(text).expanduser())
     try:
-        from pyarrow.fs import FileSystem
+        from pyarrow.fs import FileSystem, LocalFileSystem
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"{text}: remote storage needs pyarrow; install it with: pip install 'rcsweep[analysis]'"
@@ -163,4 +169,6 @@ def open_storage(location: str | Path) -> Storage:
         filesystem, path = FileSystem.from_uri(text)
     except Exception as error:  # pyarrow raises several kinds for a URI that it cannot read
         raise ValueError(f"storage = {text!r}: {error}; expected a path or s3://bucket/prefix") from error
+    if isinstance(filesystem, LocalFileSystem):  # file://: pyarrow writes in place there and makes no folders
+        return LocalStorage(Path(path))
     return ArrowStorage(text, filesystem, path)

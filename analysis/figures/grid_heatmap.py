@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -52,11 +54,12 @@ def plot_grid_heatmap(
             showscale=False,  # every square says its number
         )
     )
-    for row, (_, cells) in enumerate(info.rows):
-        for column, cell in enumerate(cells):
-            if cell.interval.mean is None:
-                _add_pattern(figure, cell, column, row)
-            _add_text(figure, cell, column, row)
+    # All at once: plotly checks every earlier annotation again for each one that is added.
+    squares = [
+        (cell, column, row) for row, (_, cells) in enumerate(info.rows) for column, cell in enumerate(cells)
+    ]
+    figure.add_traces([_pattern(*square) for square in squares if square[0].interval.mean is None])
+    figure.update_layout(annotations=[_text(*square) for square in squares])
     figure.update_xaxes(
         theme.axis(
             "target sparsity",
@@ -107,7 +110,7 @@ def _hover(cell: GridCell, metric: str) -> str:
     return text
 
 
-def _add_pattern(figure: go.Figure, cell: GridCell, column: int, row: int) -> None:
+def _pattern(cell: GridCell, column: int, row: int) -> go.Scatter:
     """Hatching over a square without a mean; heatmaps and shapes know no patterns, filled polygons do."""
     left, right, top, bottom = column - 0.47, column + 0.47, row - 0.47, row + 0.47
     pattern = {"shape": "/", "size": 9, "solidity": 0.12}
@@ -115,31 +118,28 @@ def _add_pattern(figure: go.Figure, cell: GridCell, column: int, row: int) -> No
         pattern = {"shape": "x", "size": 11, "solidity": 0.25}
     elif cell.num_seeds == 0 or cell.num_done:
         pattern = {"shape": ".", "size": 9, "solidity": 0.1}
-    figure.add_trace(
-        go.Scatter(
-            x=[left, right, right, left, left],
-            y=[top, top, bottom, bottom, top],
-            mode="lines",
-            fill="toself",
-            fillpattern=pattern | {"fgcolor": "#8a929b", "bgcolor": "#f3f4f6"},
-            line={"color": "#8a929b", "width": 1},
-            hoverinfo="skip",
-        )
+    return go.Scatter(
+        x=[left, right, right, left, left],
+        y=[top, top, bottom, bottom, top],
+        mode="lines",
+        fill="toself",
+        fillpattern=pattern | {"fgcolor": "#8a929b", "bgcolor": "#f3f4f6"},
+        line={"color": "#8a929b", "width": 1},
+        hoverinfo="skip",
     )
 
 
-def _add_text(figure: go.Figure, cell: GridCell, column: int, row: int) -> None:
+def _text(cell: GridCell, column: int, row: int) -> dict[str, Any]:
     mean = cell.interval.mean
-    is_plain = mean is None
-    figure.add_annotation(
-        x=column,
-        y=row,
-        text=cell_text(cell),
-        showarrow=False,
-        font={
+    return {
+        "x": column,
+        "y": row,
+        "text": cell_text(cell),
+        "showarrow": False,
+        "font": {
             "size": 12,
             "color": theme.INK if mean is None else theme.text_color_on(theme.sequential_color(mean)),
         },
-        bgcolor="#f3f4f6" if is_plain else None,
-        borderpad=1,
-    )
+        "bgcolor": "#f3f4f6" if mean is None else None,
+        "borderpad": 1,
+    }
