@@ -15,7 +15,7 @@ from tyro.conf import subcommand
 
 from tune_experiments.commands.data import Data
 from tune_experiments.commands.options import EXIT_FAILED, EXIT_USAGE, UsageError
-from tune_experiments.commands.results import Export, Report
+from tune_experiments.commands.results import Export, Figure, Report
 from tune_experiments.commands.single import Eval, Prune, Train
 from tune_experiments.commands.sweep import Plan, Run, Status
 from tune_experiments.plan import PlanError
@@ -26,6 +26,7 @@ Command = (
     | Annotated[Status, subcommand("status")]
     | Annotated[Export, subcommand("export")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Figure, subcommand("figure")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Prune, subcommand("prune")]
     | Annotated[Eval, subcommand("eval")]
@@ -45,15 +46,20 @@ Surgery, and reports training accuracy against sparsity.
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse, run, exit: 0 complete, 1 failed, 2 usage, 3 some cells failed."""
-    command = tyro.cli(
-        Command,
-        prog="rcsweep",
-        description=DESCRIPTION,
-        args=arguments,
-        config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
-    )
     try:
+        command = tyro.cli(
+            Command,
+            prog="rcsweep",
+            description=DESCRIPTION,
+            args=arguments,
+            config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
+        )
         code = command.run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of a pipe went away, as in `rcsweep status NAME | head`: nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_FAILED
     except (UsageError, PlanError) as error:
         print(f"rcsweep: {error}", file=sys.stderr)
         code = EXIT_USAGE

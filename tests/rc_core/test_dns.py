@@ -1,3 +1,4 @@
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -13,7 +14,6 @@ from torch.nn.utils import prune
 
 from rc_core.pruning.dns import DynamicNetworkSurgery, magnitude_threshold, updated_mask
 from rc_core.recipes import PruneSchedule
-
 
 
 @pytest.fixture(autouse=True)
@@ -211,7 +211,7 @@ class Perceptron(nn.Module):
     def __init__(self, sizes: tuple[int, ...]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Linear(inputs, outputs) for inputs, outputs in zip(sizes, sizes[1:], strict=False)
+            nn.Linear(inputs, outputs) for inputs, outputs in itertools.pairwise(sizes)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -308,7 +308,8 @@ def test_surgery_agrees_with_an_independent_one(schedule_steps, num_steps, num_r
     for layer, before in zip(both.model.layers, biases, strict=True):
         assert torch.equal(layer.bias, before)
     for index, name in enumerate(both.model.kernels()):
-        np.testing.assert_allclose(both.surgery.dense[name].numpy(), oracle.dense[index], rtol=1e-9, atol=1e-10)
+        dense = both.surgery.dense[name].numpy()
+        np.testing.assert_allclose(dense, oracle.dense[index], rtol=1e-9, atol=1e-10)
     # Before the end is committed masked weights have values of their own; after it they are gone.
     assert any((dense[mask == 0] != 0).any() for dense, mask in zip(oracle.dense, oracle.masks, strict=True))
     both.surgery.commit()
@@ -352,7 +353,7 @@ def test_a_masked_weight_moves_by_its_gradient_and_is_spliced_back():
         num_threshold_updates=4,
     )
     kernel, surgery = four_weights([1.0, -0.2, 0.3, 2.0, -3.0], schedule, 0.5, [[0.0]] * 4)
-    move(kernel, surgery, 0, [0, 0, 0, 0, 0])  # t = 1.0, the third of five: .2 and .3 go, 1.0 stays in the band
+    move(kernel, surgery, 0, [0, 0, 0, 0, 0])  # t = 1.0, the third of five: .2 and .3 go, 1.0 stays
     assert surgery.thresholds.tolist() == [1.0]
     assert kernel.tolist() == [[1.0, 0.0, 0.0, 2.0, -3.0]]
     assert surgery.dense["k"].tolist() == [[1.0, -0.2, 0.3, 2.0, -3.0]]

@@ -20,8 +20,8 @@ def given(labels: list[int], redrawn: list[int]) -> RandomizedLabels:
 
 
 def test_accuracies_by_hand():
-    # Five kept of which three are hit (2 0 1 of 2 0 1 | 3 3), five redrawn: labels hit at two places, true
-    # labels at three (one place has a redrawn label that equals the true one).
+    # Five kept, of which 2 0 1 are hit; five redrawn, of which two are hit as given (7 6) and three as they
+    # were (7 . 7 8 .). The first redrawn label equals the true one by chance and counts for both.
     true_labels = np.array([2, 0, 1, 4, 5, 7, 7, 7, 8, 8])
     found = accuracies_by_label_kind(
         np.array([2, 0, 1, 3, 3, 7, 6, 7, 8, 0]),
@@ -167,9 +167,7 @@ def finished(tmp_path_factory):
         prepare_digits(root / "data")
         train, test = load_recipe_splits(RECIPE, data_dir=root / "data")
         parent, child = LocalStorage(root / "parent"), LocalStorage(root / "child")
-        run_cell(
-            TrainCell(randomization=0.5, seed=42), RECIPE, train, test, 10, parent, execution=execution
-        )
+        run_cell(TrainCell(randomization=0.5, seed=42), RECIPE, train, test, 10, parent, execution=execution)
         run_cell(
             PruneCell(randomization=0.5, seed=42, sparsity=0.8),
             RECIPE,

@@ -29,9 +29,7 @@ def by_the_text(labels: np.ndarray, p: float, seed: int, num_classes: int = 10) 
     rng = np.random.RandomState(seed)
     random_labels = list(rng.randint(num_classes, size=len(labels)))
     uniforms = list(rng.random_sample(size=len(labels)))
-    return np.array(
-        [r if u <= p else y for y, r, u in zip(labels, random_labels, uniforms, strict=True)]
-    )
+    return np.array([r if u <= p else y for y, r, u in zip(labels, random_labels, uniforms, strict=True)])
 
 
 @pytest.mark.parametrize("seed", [42, 43, 44])
@@ -61,7 +59,7 @@ def test_nothing_changes_without_randomization():
 
 
 def test_a_few_labels_by_hand():
-    # RandomState(0): randint(10, size=5) is 5 0 3 3 7, then random_sample(5) is .4237 .6459 .4376 .8918 .9637.
+    # RandomState(0): randint(10, size=5) is 5 0 3 3 7, .random_sample(5) .4237 .6459 .4376 .8918 .9637.
     labels, redrawn = randomize_labels(np.array([1, 1, 1, 1, 1]), 0.65, 0)
     assert redrawn.tolist() == [True, True, True, False, False]
     assert labels.tolist() == [5, 0, 3, 1, 1]
@@ -140,7 +138,7 @@ def test_a_file_shorter_than_its_labels_is_named():
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_outside_numpy_s_range_is_refused(seed):
-    with pytest.raises(ValueError, match="[Ss]eed"):
+    with pytest.raises(ValueError, match=r"[Ss]eed"):
         randomize_labels(true_labels(5), 0.5, seed)
 
 

@@ -8,9 +8,10 @@ from datetime import datetime
 import pytest
 
 from rc_core.cells import Grid, PruneCell
+from rc_core.checkpoints import checkpoint_name, save_checkpoint
 from rc_core.examples import load_recipe_splits
 from rc_core.execution import Execution, run_cell
-from rc_core.experiment import RECORD_FILE, SweepSpec, read_json, read_rows, write_json
+from rc_core.experiment import RECORD_FILE, SweepSpec, read_json, read_rows
 from rc_core.recipes import preset
 from rc_core.storage import open_storage
 
@@ -20,8 +21,12 @@ pytestmark = pytest.mark.timeout(240)
 
 
 def run_smoke(root, *arguments, code=0):
+    return run_sweep("smoke", root, *arguments, code=code)
+
+
+def run_sweep(recipe, root, *arguments, code=0):
     done = subprocess.run(
-        [sys.executable, "-m", "tune_experiments", "run", "smoke", "--storage", str(root), *arguments],
+        [sys.executable, "-m", "tune_experiments", "run", recipe, "--storage", str(root), *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -31,9 +36,7 @@ def run_smoke(root, *arguments, code=0):
 
 
 def record_times(experiment):
-    return {
-        path.parent.name: path.stat().st_mtime_ns for path in experiment.path.glob(f"*/{RECORD_FILE}")
-    }
+    return {path.parent.name: path.stat().st_mtime_ns for path in experiment.path.glob(f"*/{RECORD_FILE}")}
 
 
 @pytest.fixture(scope="module")
@@ -110,14 +113,7 @@ def test_the_same_command_again_does_nothing_and_says_so(finished):
 def test_another_recipe_under_the_name_is_refused_with_the_fields_that_differ(finished):
     _, experiment = finished
     before = experiment.read("sweep.json")
-    done = subprocess.run(
-        [sys.executable, "-m", "tune_experiments", "run", "digits", "--name", "smoke"]
-        + ["--storage", str(experiment.path.parent)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
+    done = run_sweep("digits", experiment.path.parent, "--name", "smoke", code=2)
     assert "width: 4 | 8" in done.stderr
     assert "train.num_steps: 60 | 600" in done.stderr
     assert experiment.read("sweep.json") == before
@@ -135,23 +131,17 @@ def test_one_more_sparsity_runs_just_the_new_cells_on_the_old_parents(finished):
     assert after.keys() - before.keys() == new
     assert {cell: after[cell] for cell in before} == before
     spec = SweepSpec.read(experiment)
-    assert spec.grids == [SMOKE.grid, Grid(randomizations=(0.0, 1.0), sparsities=(0.5, 0.7, 0.9), seeds=(42,))]
+    extended = Grid(randomizations=(0.0, 1.0), sparsities=(0.5, 0.7, 0.9), seeds=(42,))
+    assert spec.grids == [SMOKE.grid, extended]
     assert len(read_rows(experiment)) == 8
 
 
 def test_a_failed_parent_spares_the_others_and_the_same_command_mends_it(tmp_path):
     experiment = open_storage(tmp_path / "smoke")
-    # The folder of p = 1 holds a record that is not the cell's: the cell must refuse to run over it.
+    # The folder of p = 1 holds a checkpoint of another recipe: the cell must refuse to go on from it.
     foreign = {"cell": {"phase": "train", "randomization": 1.0, "seed": 42}, "recipe": {"name": "other"}}
-    foreign["row"] = {"phase": "train", "wall_seconds": 1.0}
-    write_json(experiment.folder("train-p1.00-s42"), "checkpoint-00000001/checkpoint.json", foreign)
-    meta = foreign | {"step": 1, "tensors_sha256": "", "parent_sha256": None}
-    tensors = b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "
-    import hashlib
-
-    meta["tensors_sha256"] = hashlib.sha256(tensors).hexdigest()
-    write_json(experiment.folder("train-p1.00-s42"), "checkpoint-00000001/checkpoint.json", meta)
-    experiment.folder("train-p1.00-s42").write("checkpoint-00000001/state.safetensors", tensors)
+    folder = experiment.folder("train-p1.00-s42").folder(checkpoint_name(1))
+    save_checkpoint(folder, 1, {}, foreign | {"parent_sha256": None})
 
     done = run_smoke(tmp_path, code=3)
 

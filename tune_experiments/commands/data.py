@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, subcommand
 
-from tune_experiments.commands.options import EXIT_COMPLETE, EXIT_FAILED, print_json
+from tune_experiments.commands.options import EXIT_COMPLETE, EXIT_FAILED, Folder, print_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class PrepareCifar10:
 
     out: Path
     """Folder for the files."""
-    source: Path | None = None
+    source: Folder = None
     """The official archive (python or binary version, packed or unpacked), or a tree train/CLASS/*.png and
     test/CLASS/*.png. Without it the python version is downloaded. Archives must have the official MD5."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -37,8 +38,12 @@ def comma_separated(cast: Callable[[str], Any], metavar: str) -> Any:
     )
 
 
-Fractions = Annotated[tuple[float, ...], comma_separated(float, "F,F,...")]
-Integers = Annotated[tuple[int, ...], comma_separated(int, "N,N,...")]
+_Fractions = Annotated[tuple[float, ...], comma_separated(float, "F,F,...")]
+_Integers = Annotated[tuple[int, ...], comma_separated(int, "N,N,...")]
+Fractions = Annotated[_Fractions | None, arg(metavar="F,F,...")]
+Integers = Annotated[_Integers | None, arg(metavar="N,N,...")]
+Name = Annotated[str | None, arg(metavar="NAME")]
+Folder = Annotated[Path | None, arg(metavar="DIR")]
 RecipeName = Annotated[str, arg(metavar="{" + ",".join(PRESETS) + "}")]
 Location = Positional[Annotated[str, arg(metavar="NAME|DIR|URI")]]
 

@@ -1,9 +1,12 @@
-"""`rcsweep export`, `report`: what came out."""
+"""`rcsweep export`, `report`, `figure`: what came out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
 
 from tune_experiments.commands.options import DEFAULT_STORAGE, EXIT_COMPLETE, Location, find_experiment
 
@@ -45,4 +48,26 @@ class Report:
         from analysis.report import write_report
 
         print(f"wrote {write_report(find_experiment(self.experiment, self.storage), self.out)}")
+        return EXIT_COMPLETE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """Draw one figure into an image file: .svg, .pdf or .png. Needs Chromium."""
+
+    experiment: Location
+    """Name of the experiment, its folder, or its URI."""
+    figure: Positional[Annotated[str, arg(metavar="{tradeoff,heatmap,curves}")]]
+    """Which figure."""
+    out: Path
+    """Image file to write."""
+    storage: str = DEFAULT_STORAGE
+    """Folder or s3:// prefix that holds experiments."""
+
+    def run(self) -> int:
+        """Carry the command out and return the exit code."""
+        from analysis.images import write_image
+
+        experiment = find_experiment(self.experiment, self.storage)
+        print(f"wrote {write_image(experiment, self.figure, self.out)}")
         return EXIT_COMPLETE

@@ -14,6 +14,7 @@ from rc_core.recipes import Recipe, recipe_from_dict
 from rc_core.storage import open_storage
 from tune_experiments.commands.options import (
     EXIT_COMPLETE,
+    Folder,
     RecipeName,
     UsageError,
     choose_preset,
@@ -33,7 +34,7 @@ class Train:
     """Seed of every random stream."""
     out: Path
     """Folder for checkpoint, curves and record."""
-    data: Path | None = None
+    data: Folder = None
     """Folder of the TFRecord files; default: $RCSWEEP_DATA, then ./data."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
@@ -62,7 +63,7 @@ class Prune:
     """Target sparsity, masked / prunable weights, 0 to 1."""
     out: Path
     """Folder for checkpoint, curves and record."""
-    data: Path | None = None
+    data: Folder = None
     """Folder of the TFRecord files; default: $RCSWEEP_DATA, then ./data."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
@@ -133,7 +134,7 @@ class Eval:
     """Folder of a finished cell."""
     split: Literal["train", "test"] = "train"
     """Training split with the cell's own randomized labels, or test split with true labels."""
-    data: Path | None = None
+    data: Folder = None
     """Folder of the TFRecord files; default: $RCSWEEP_DATA, then ./data."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""

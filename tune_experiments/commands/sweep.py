@@ -5,18 +5,20 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from rc_core.experiment import STATUSES, read_driver, read_rows
 from tune_experiments.commands.options import (
     DEFAULT_STORAGE,
     EXIT_CELLS_FAILED,
     EXIT_COMPLETE,
+    Folder,
     Fractions,
     Integers,
     Location,
+    Name,
     RecipeName,
     choose_grid,
     choose_preset,
@@ -31,13 +33,13 @@ class Plan:
 
     recipe: Positional[RecipeName]
     """Settings and default grid."""
-    randomization: Fractions | None = None
+    randomization: Fractions = None
     """Levels of label randomization, e.g. 0,0.5,1."""
-    sparsity: Fractions | None = None
+    sparsity: Fractions = None
     """Target sparsities, e.g. 0.5,0.9."""
-    seeds: Integers | None = None
+    seeds: Integers = None
     """Seeds, e.g. 42,43,44."""
-    name: str | None = None
+    name: Name = None
     """Name of the experiment; default: the recipe's."""
     storage: str = DEFAULT_STORAGE
     """Folder or s3:// prefix that holds experiments."""
@@ -74,23 +76,23 @@ class Run:
 
     recipe: Positional[RecipeName]
     """Settings and default grid."""
-    randomization: Fractions | None = None
+    randomization: Fractions = None
     """Levels of label randomization, e.g. 0,0.5,1."""
-    sparsity: Fractions | None = None
+    sparsity: Fractions = None
     """Target sparsities, e.g. 0.5,0.9."""
-    seeds: Integers | None = None
+    seeds: Integers = None
     """Seeds, e.g. 42,43,44."""
-    name: str | None = None
+    name: Name = None
     """Name of the experiment; default: the recipe's."""
     storage: str = DEFAULT_STORAGE
     """Folder or s3:// prefix that holds experiments."""
-    data: Path | None = None
+    data: Folder = None
     """Folder of the TFRecord files; default: $RCSWEEP_DATA, then ./data. 'digits' needs none."""
     cpus_per_trial: int = 1
     """CPUs, and torch threads, of each trial. Small networks are fastest with 1."""
-    gpus_per_trial: float | None = None
+    gpus_per_trial: Annotated[float | None, arg(metavar="F")] = None
     """GPUs of each trial, fractions allowed; default: 1 where there are GPUs, else 0."""
-    address: str | None = None
+    address: Annotated[str | None, arg(metavar="HOST:PORT")] = None
     """Ray cluster to use ('auto' on a cluster's node); default: this machine alone."""
 
     def run(self) -> int:

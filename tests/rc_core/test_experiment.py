@@ -1,0 +1,337 @@
+import json
+import shutil
+import time
+
+import pytest
+
+from rc_core import experiment
+from rc_core.cells import Grid, PruneCell, TrainCell, cell_to_dict
+from rc_core.experiment import (
+    COLUMNS,
+    STATUSES,
+    SweepSpec,
+    empty_row,
+    read_driver,
+    read_json,
+    read_records,
+    read_rows,
+    write_json,
+)
+from rc_core.recipes import preset, recipe_to_dict
+from rc_core.storage import LocalStorage
+
+RECIPE = preset("digits").recipe
+
+
+# Users' scripts rest on these names and their order.
+def test_the_columns_are_frozen():
+    assert list(COLUMNS) == [
+        *("cell_id", "phase", "status", "recipe", "dataset", "model", "pruner", "noise"),
+        *("randomization", "randomization_actual", "seed", "sparsity_target", "sparsity"),
+        *("parent_id", "parent_sha256", "steps", "train_accuracy", "train_loss", "test_accuracy"),
+        *("accuracy_kept", "accuracy_redrawn", "accuracy_true", "wall_seconds", "images_per_second"),
+        *("device", "threads", "label_sha256", "data_sha256", "code_version", "error"),
+    ]
+    assert len(COLUMNS) == 30
+
+
+def test_the_statuses_are_frozen():
+    assert STATUSES == ("done", "running", "failed", "parent-failed", "missing")
+
+
+def test_the_files_names_are_frozen():
+    names = ("SWEEP_FILE", "DRIVER_FILE", "RECORD_FILE", "HISTORY_FILE", "FAILURE_FILE")
+    assert [getattr(experiment, name) for name in names] == [
+        "sweep.json",
+        "driver.json",
+        "record.json",
+        "history.json",
+        "failure.json",
+    ]
+
+
+def test_the_row_of_a_training_of_which_nothing_is_known():
+    row = empty_row(TrainCell(randomization=0.5, seed=42), RECIPE)
+    assert tuple(row) == COLUMNS
+    assert {name: value for name, value in row.items() if value is not None} == {
+        "cell_id": "train-p0.50-s42",
+        "phase": "train",
+        "status": "missing",
+        "recipe": "digits",
+        "dataset": "digits",
+        "model": "resnet8-w8",
+        "noise": "symmetric",
+        "randomization": 0.5,
+        "seed": 42,
+    }
+
+
+def test_the_row_of_a_pruning_of_which_nothing_is_known():
+    row = empty_row(PruneCell(randomization=0.5, seed=42, sparsity=0.9), RECIPE)
+    assert tuple(row) == COLUMNS
+    assert {name: value for name, value in row.items() if value is not None} == {
+        "cell_id": "prune-p0.50-s42-dns-S0.900",
+        "phase": "prune",
+        "status": "missing",
+        "recipe": "digits",
+        "dataset": "digits",
+        "model": "resnet8-w8",
+        "noise": "symmetric",
+        "randomization": 0.5,
+        "seed": 42,
+        "pruner": "dns",
+        "sparsity_target": 0.9,
+        "parent_id": "train-p0.50-s42",
+    }
+
+
+# An experiment folder, written file by file as its description says
+
+
+TRAIN_0, TRAIN_1 = "train-p0.00-s42", "train-p1.00-s42"
+PRUNE_0_5, PRUNE_0_9 = "prune-p0.00-s42-dns-S0.500", "prune-p0.00-s42-dns-S0.900"
+PRUNE_1_5, PRUNE_1_9 = "prune-p1.00-s42-dns-S0.500", "prune-p1.00-s42-dns-S0.900"
+GRID = Grid(randomizations=(0.0, 1.0), sparsities=(0.5, 0.9), seeds=(42,))
+CELLS = {cell.cell_id: cell for cell in GRID.cells()}
+
+
+@pytest.fixture
+def folder(tmp_path) -> LocalStorage:
+    """A sweep of two trainings and four prunings of which none has begun."""
+    storage = LocalStorage(tmp_path / "sweep")
+    SweepSpec(RECIPE, [GRID], {"code_version": "0"}).write(storage)
+    return storage
+
+
+def finish(storage: LocalStorage, cell_id: str, **values: object) -> None:
+    row = empty_row(CELLS[cell_id], RECIPE) | {"status": "done", "steps": 600} | values
+    record = {"cell": cell_to_dict(CELLS[cell_id]), "recipe": recipe_to_dict(RECIPE), "row": row}
+    storage.write(f"{cell_id}/record.json", json.dumps(record).encode())
+
+
+def fail(storage: LocalStorage, cell_id: str, error: str) -> None:
+    storage.write(f"{cell_id}/failure.json", json.dumps({"error": error}).encode())
+
+
+def drive(storage: LocalStorage, *running: str, age_seconds: float = 0, ended: bool = False) -> None:
+    driver = {"time": time.time() - age_seconds, "running": list(running), "ended": ended}
+    storage.write("driver.json", json.dumps(driver).encode())
+
+
+def states(storage: LocalStorage) -> dict[str, tuple[str, object]]:
+    rows = read_rows(storage)
+    assert all(tuple(row) == COLUMNS for row in rows)
+    return {row["cell_id"]: (row["status"], row["error"]) for row in rows}
+
+
+MISSING = ("missing", None)
+
+
+def test_a_sweep_that_has_not_begun_has_a_row_for_every_cell(folder):
+    assert read_rows(folder) == [empty_row(cell, RECIPE) for cell in GRID.cells()]
+    assert list(states(folder)) == [TRAIN_0, TRAIN_1, PRUNE_0_5, PRUNE_0_9, PRUNE_1_5, PRUNE_1_9]
+
+
+def test_a_sweep_of_which_a_part_is_done(folder):
+    finish(folder, TRAIN_0, train_accuracy=1.0)
+    finish(folder, PRUNE_0_9, train_accuracy=0.25, sparsity=0.89)
+    found = states(folder)
+    assert found.pop(TRAIN_0) == found.pop(PRUNE_0_9) == ("done", None)
+    assert set(found.values()) == {MISSING}
+    rows = {row["cell_id"]: row for row in read_rows(folder)}
+    assert (rows[PRUNE_0_9]["train_accuracy"], rows[PRUNE_0_9]["sparsity"]) == (0.25, 0.89)
+    assert rows[PRUNE_0_9]["sparsity_target"] == 0.9
+    assert rows[TRAIN_1]["train_accuracy"] is None
+
+
+def test_a_failed_training_takes_its_own_prunings_with_it(folder):
+    finish(folder, TRAIN_0)
+    fail(folder, PRUNE_0_5, "OutOfMemoryError: 3 GiB")
+    fail(folder, TRAIN_1, "DivergenceError: step 5")
+    assert states(folder) == {
+        TRAIN_0: ("done", None),
+        TRAIN_1: ("failed", "DivergenceError: step 5"),
+        PRUNE_0_5: ("failed", "OutOfMemoryError: 3 GiB"),
+        PRUNE_0_9: MISSING,
+        PRUNE_1_5: ("parent-failed", "train-p1.00-s42: DivergenceError: step 5"),
+        PRUNE_1_9: ("parent-failed", "train-p1.00-s42: DivergenceError: step 5"),
+    }
+
+
+def test_a_cell_that_failed_and_was_finished_later_is_done(folder):
+    fail(folder, TRAIN_1, "worker died")
+    finish(folder, TRAIN_1)
+    assert states(folder)[TRAIN_1] == ("done", None)
+    assert states(folder)[PRUNE_1_5] == MISSING
+
+
+def test_a_pruning_that_was_finished_before_its_training_was_lost_stays_done(folder):
+    finish(folder, PRUNE_1_5)
+    fail(folder, TRAIN_1, "lost")
+    assert states(folder)[PRUNE_1_5] == ("done", None)
+    assert states(folder)[PRUNE_1_9][0] == "parent-failed"
+
+
+def test_running_is_what_a_living_driver_says(folder):
+    finish(folder, TRAIN_0)
+    fail(folder, TRAIN_1, "first attempt")
+    drive(folder, TRAIN_0, TRAIN_1, PRUNE_0_5)
+    assert states(folder) == {
+        TRAIN_0: ("done", None),  # its record is there already
+        TRAIN_1: ("running", None),  # the second attempt
+        PRUNE_0_5: ("running", None),
+        PRUNE_0_9: MISSING,
+        PRUNE_1_5: MISSING,
+        PRUNE_1_9: MISSING,
+    }
+
+
+@pytest.mark.parametrize("driver", [{"age_seconds": 61}, {"age_seconds": 86_400}, {"ended": True}])
+def test_nothing_runs_without_a_living_driver(folder, driver):
+    drive(folder, TRAIN_0, **driver)
+    fail(folder, TRAIN_1, "error")
+    assert states(folder)[TRAIN_0] == MISSING
+    assert states(folder)[TRAIN_1] == ("failed", "error")
+
+
+def test_a_heartbeat_counts_for_a_minute(folder):
+    assert read_driver(folder) is None
+    folder.write("driver.json", b'{"time": 1000.0, "running": ["a"]}')
+    for now, alive in ((1000, True), (1060, True), (1060.5, False), (990, True)):
+        found = read_driver(folder, now=now)
+        assert found == ({"time": 1000.0, "running": ["a"]} if alive else None)
+
+
+def test_a_cell_of_which_only_a_checkpoint_is_there_is_missing(folder):
+    folder.write(f"{TRAIN_0}/checkpoint-00000005/checkpoint.json", b"{}")
+    folder.write(f"{TRAIN_0}/final/state.safetensors", b"half")
+    assert states(folder)[TRAIN_0] == MISSING
+
+
+def test_several_grids_give_their_union(folder):
+    more = Grid(randomizations=(0.0,), sparsities=(0.9, 0.95), seeds=(42, 43))
+    SweepSpec(RECIPE, [GRID, more], {}).write(folder)
+    assert list(states(folder)) == [
+        TRAIN_0,
+        TRAIN_1,
+        "train-p0.00-s43",
+        PRUNE_0_5,
+        PRUNE_0_9,
+        PRUNE_1_5,
+        PRUNE_1_9,
+        "prune-p0.00-s42-dns-S0.950",
+        "prune-p0.00-s43-dns-S0.900",
+        "prune-p0.00-s43-dns-S0.950",
+    ]
+
+
+def test_cells_outside_the_grid_are_left_out(folder):
+    other = TrainCell(randomization=0.5, seed=1)
+    CELLS_AND_OTHER = {"row": empty_row(other, RECIPE), "cell": cell_to_dict(other)}  # noqa: N806
+    folder.write(f"{other.cell_id}/record.json", json.dumps(CELLS_AND_OTHER).encode())
+    assert other.cell_id not in states(folder)
+
+
+def test_a_folder_may_be_moved(folder, tmp_path):
+    finish(folder, TRAIN_0, train_accuracy=1.0)
+    fail(folder, TRAIN_1, "error")
+    before = read_rows(folder)
+    for path in tmp_path.rglob("*.json"):
+        assert str(tmp_path) not in path.read_text()
+    shutil.move(tmp_path / "sweep", tmp_path / "another place")
+    assert read_rows(LocalStorage(tmp_path / "another place")) == before
+    with pytest.raises(FileNotFoundError):
+        read_rows(folder)
+
+
+# Single cells without a sweep
+
+
+def test_loose_cells_are_listed_with_the_trainings_first(tmp_path):
+    storage = LocalStorage(tmp_path)
+    for cell_id in (PRUNE_0_5, TRAIN_1, TRAIN_0):
+        finish(storage, cell_id, train_accuracy=0.5)
+    storage.write("notes.txt", b"not a cell")
+    storage.write("unfinished/checkpoint-00000001/checkpoint.json", b"{}")
+    rows = read_rows(storage)
+    assert [row["cell_id"] for row in rows] == [TRAIN_0, TRAIN_1, PRUNE_0_5]
+    assert all(tuple(row) == COLUMNS and row["train_accuracy"] == 0.5 for row in rows)
+
+
+def test_a_cell_s_own_folder_gives_its_row(tmp_path):
+    finish(LocalStorage(tmp_path), TRAIN_0)
+    (row,) = read_rows(LocalStorage(tmp_path / TRAIN_0))
+    assert (row["cell_id"], row["status"]) == (TRAIN_0, "done")
+
+
+def test_loose_cells_may_lie_in_folders_of_any_name(tmp_path):
+    storage = LocalStorage(tmp_path)
+    finish(storage, TRAIN_0)
+    shutil.move(tmp_path / TRAIN_0, tmp_path / "my first")
+    assert [row["cell_id"] for row in read_rows(storage)] == [TRAIN_0]
+
+
+@pytest.mark.parametrize("content", [None, "notes.txt", "empty/readme"])
+def test_a_folder_without_any_cell_says_so(tmp_path, content):
+    if content:
+        LocalStorage(tmp_path).write(content, b"x")
+    with pytest.raises(FileNotFoundError, match=r"no experiment here \(neither sweep\.json nor"):
+        read_rows(LocalStorage(tmp_path))
+    with pytest.raises(FileNotFoundError, match="nowhere: no experiment here"):
+        read_rows(LocalStorage(tmp_path / "nowhere"))
+
+
+# The files themselves
+
+
+def test_a_sweep_s_description_survives_writing_and_reading(folder):
+    other = Grid(randomizations=(0.3,), sparsities=(), seeds=(1, 2))
+    SweepSpec(preset("paper").recipe, [GRID, other], {"host": "a", "data": {"train": "00"}}).write(folder)
+    found = SweepSpec.read(folder)
+    assert found is not None
+    assert found.recipe == preset("paper").recipe
+    assert found.grids == [GRID, other]
+    assert found.provenance == {"host": "a", "data": {"train": "00"}}
+    assert len(found.cells()) == 8
+    assert SweepSpec.read(LocalStorage(folder.path / "nowhere")) is None
+
+
+def test_records_are_read_of_finished_cells_only(folder):
+    finish(folder, TRAIN_0)
+    fail(folder, TRAIN_1, "error")
+    found = read_records(folder, [TRAIN_0, TRAIN_1, PRUNE_0_5])
+    assert list(found) == [TRAIN_0]
+    assert found[TRAIN_0]["cell"] == {"phase": "train", "randomization": 0.0, "seed": 42}
+
+
+def test_json_is_written_whole_and_without_nan(tmp_path):
+    storage = LocalStorage(tmp_path)
+    value = {"a": [1, 2.5, None, True, "ä"], "b": {"c": 0.1}}
+    write_json(storage, "x.json", value)
+    assert read_json(storage, "x.json") == value
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            write_json(storage, "x.json", {"loss": bad})
+    assert read_json(storage, "x.json") == value
+    assert storage.names() == ["x.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1', b"\xff\xfe{}"])
+def test_damaged_json_is_named_with_what_to_do(tmp_path, content):
+    LocalStorage(tmp_path).write("cell/record.json", content)
+    with pytest.raises(ValueError, match=r"cell/record\.json: not valid JSON .*remove the file"):
+        read_json(LocalStorage(tmp_path / "cell"), "record.json")
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"3", b"null"])
+def test_json_that_is_no_object_is_named(tmp_path, content):
+    LocalStorage(tmp_path).write("record.json", content)
+    with pytest.raises(ValueError, match=r"record\.json: a JSON object was expected"):
+        read_json(LocalStorage(tmp_path), "record.json")
+
+
+def test_missing_json_is_none(tmp_path):
+    (tmp_path / "file").touch()
+    assert read_json(LocalStorage(tmp_path), "record.json") is None
+    assert read_json(LocalStorage(tmp_path / "nowhere"), "record.json") is None
+    assert read_json(LocalStorage(tmp_path / "file"), "record.json") is None
