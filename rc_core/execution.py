@@ -6,10 +6,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
+from rc_core.attempts import Attempt
 from rc_core.cells import Cell, PruneCell, TrainCell, cell_to_dict
 from rc_core.checkpoints import (
     FINAL,
@@ -26,7 +27,6 @@ from rc_core.datasets import Split
 from rc_core.evaluation import accuracies_by_label_kind, accuracy, predict
 from rc_core.examples import CellExamples, cell_examples
 from rc_core.experiment import (
-    FAILURE_FILE,
     HISTORY_FILE,
     RECORD_FILE,
     empty_row,
@@ -44,6 +44,10 @@ from rc_core.training import DenseTraining, Hook, Phase, Surgery, build_model, r
 _FINAL_PARTS = ("model.", "mask.")
 
 
+class CellInterrupted(Exception):  # noqa: N818 (it is no error)
+    """The cell was asked to stop and wrote a checkpoint; running it again goes on from there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Execution:
     """How a cell is run: settings that decide speed and safety, and bits only through the thread count.
@@ -54,6 +58,8 @@ class Execution:
         checkpoint_seconds: time between checkpoints.
         keep_checkpoints: newest checkpoints kept while the cell runs.
         hooks: see each phase after every step.
+        should_stop: asked after every step, hence quick; True makes the cell write a checkpoint and raise
+            `CellInterrupted`.
         report: called with one line for everything that a user should know.
         code_version: recorded; the driver's is handed on, since workers may not see the repository.
     """
@@ -63,6 +69,7 @@ class Execution:
     checkpoint_seconds: float = 60.0
     keep_checkpoints: int = 2
     hooks: Sequence[Hook] = ()
+    should_stop: Callable[[], bool] = lambda: False
     report: Callable[[str], None] = print
     code_version: str = field(default_factory=code_version)
 
@@ -117,13 +124,47 @@ def run_cell(
         CheckpointError: the parent is not finished, or its checkpoint is damaged.
         ValueError: the folder holds another cell, or one of another recipe.
         DivergenceError: the loss is no longer finite.
+        CellInterrupted: `execution.should_stop` said so.
     """
     execution = execution or Execution()
     record = read_json(folder, RECORD_FILE)
     if record is not None:
         _require_same(record, cell, recipe, f"{folder.location}/{RECORD_FILE}")
         return record
-    started = utc_now()
+    attempt = Attempt(folder)
+
+    def say(line: str) -> None:
+        attempt.say(line)
+        execution.report(f"{cell.cell_id}: {line}")
+
+    try:
+        record = _run_attempt(cell, recipe, train, test, num_classes, folder, parent, execution, attempt, say)
+    except CellInterrupted:
+        attempt.write_log()
+        raise
+    except Exception as error:
+        attempt.fail(error)
+        raise
+    attempt.say(f"done: train accuracy {record['row']['train_accuracy']:.4f}")
+    attempt.write_log()
+    write_json(folder, RECORD_FILE, record)  # its presence means done, so it is written after all the rest
+    delete_checkpoints(folder, keep_newest=0)
+    return record
+
+
+def _run_attempt(
+    cell: Cell,
+    recipe: Recipe,
+    train: Split,
+    test: Split,
+    num_classes: int,
+    folder: Storage,
+    parent: Storage | None,
+    execution: Execution,
+    attempt: Attempt,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Everything of `run_cell` between the attempt's start and its record, which is returned."""
     start_seconds = time.perf_counter()
     device = resolve_device(execution.device)
     torch.set_num_threads(execution.threads)
@@ -139,57 +180,41 @@ def run_cell(
     )
     warm_start = finished_parent(cell, recipe, parent) if isinstance(cell, PruneCell) else None
     phase = _start(cell, recipe, examples, num_classes, device, warm_start)
-    parent_sha256 = warm_start.sha256 if warm_start else None
     described: dict[str, Any] = {
         "cell": cell_to_dict(cell),
         "recipe": recipe_to_dict(recipe),
-        "parent_sha256": parent_sha256,
+        "parent_sha256": warm_start.sha256 if warm_start else None,
     }
-    spent_seconds = _resume(phase, folder, cell, recipe, parent_sha256, execution.report)
-
-    def meta() -> dict[str, Any]:
-        wall_seconds = spent_seconds + time.perf_counter() - start_seconds
-        return described | {"history": phase.history.columns, "wall_seconds": wall_seconds}
-
-    last_save_seconds = time.perf_counter()
-
-    def checkpoint_by_time(phase: Phase) -> None:
-        nonlocal last_save_seconds
-        if (
-            phase.step < phase.num_steps
-            and time.perf_counter() - last_save_seconds >= execution.checkpoint_seconds
-        ):
-            save_checkpoint(folder.folder(checkpoint_name(phase.step)), phase.step, phase.tensors(), meta())
-            delete_checkpoints(folder, keep_newest=execution.keep_checkpoints)
-            last_save_seconds = time.perf_counter()
-
-    run_phase(phase, (checkpoint_by_time, *execution.hooks))
+    spent_seconds = _resume(phase, folder, described, say)
+    checkpointer = Checkpointer(folder, described, execution, start_seconds - spent_seconds, say)
+    run_phase(phase, (checkpointer, *execution.hooks))
     figures, layers = _measure(phase, examples)
     final_tensors = {
         name: tensor for name, tensor in phase.tensors().items() if name.startswith(_FINAL_PARTS)
     }
     final_sha256 = save_checkpoint(folder.folder(FINAL), phase.step, final_tensors, described)
-    wall_seconds = spent_seconds + time.perf_counter() - start_seconds
+    write_json(folder, HISTORY_FILE, {"format": 1, "columns": phase.history.columns})
+    wall_seconds = checkpointer.wall_seconds
     batch_size = recipe.train.batch_size if isinstance(cell, TrainCell) else recipe.prune.batch_size
-    record = {
+    row = empty_row(cell, recipe) | figures
+    row |= {
+        "status": "done",
+        "randomization_actual": float(examples.given.redrawn.mean()),
+        "parent_sha256": described["parent_sha256"],
+        "steps": phase.step,
+        "wall_seconds": wall_seconds,
+        "images_per_second": phase.step * batch_size / wall_seconds,
+        "device": device.type,
+        "threads": execution.threads,
+        "label_sha256": labels_sha256(examples.given.labels),
+        "data_sha256": train.sha256,
+        "code_version": execution.code_version,
+    }
+    return {
         "format": 1,
-        "cell": cell_to_dict(cell),
-        "recipe": recipe_to_dict(recipe),
-        "row": empty_row(cell, recipe)
-        | figures
-        | {
-            "status": "done",
-            "randomization_actual": float(examples.given.redrawn.mean()),
-            "parent_sha256": parent_sha256,
-            "steps": phase.step,
-            "wall_seconds": wall_seconds,
-            "images_per_second": phase.step * batch_size / wall_seconds,
-            "device": device.type,
-            "threads": execution.threads,
-            "label_sha256": labels_sha256(examples.given.labels),
-            "data_sha256": train.sha256,
-            "code_version": execution.code_version,
-        },
+        "cell": described["cell"],
+        "recipe": described["recipe"],
+        "row": row,
         "layers": layers,
         "labels": {
             "num_examples": len(examples.train),
@@ -203,15 +228,64 @@ def run_cell(
             "threads": execution.threads,
             "code_version": execution.code_version,
             "versions": package_versions(),
-            "started": started,
+            "started": attempt.started,
             "ended": utc_now(),
+            "attempts": attempt.all,
         },
     }
-    write_json(folder, HISTORY_FILE, {"format": 1, "columns": phase.history.columns})
-    write_json(folder, RECORD_FILE, record)  # last: its presence means done
-    folder.delete(FAILURE_FILE)
-    delete_checkpoints(folder, keep_newest=0)
-    return record
+
+
+class Checkpointer:
+    """Hook that writes a checkpoint now and then, and one more when the cell is asked to stop.
+
+    Args:
+        folder: the cell's folder.
+        described: what every checkpoint's JSON says of the cell.
+        execution: how often, how many, and whether to stop.
+        zero_seconds: `perf_counter` time at which the cell would have begun, had it never been interrupted.
+        say: takes a line for the log.
+    """
+
+    def __init__(
+        self,
+        folder: Storage,
+        described: dict[str, Any],
+        execution: Execution,
+        zero_seconds: float,
+        say: Callable[[str], None],
+    ) -> None:
+        self._folder, self._described, self._execution = folder, described, execution
+        self._zero_seconds, self._say = zero_seconds, say
+        self._last_seconds = time.perf_counter()
+
+    @property
+    def wall_seconds(self) -> float:
+        """Time spent on the cell, earlier attempts included as far as they left a checkpoint."""
+        return time.perf_counter() - self._zero_seconds
+
+    def __call__(self, phase: Phase) -> None:
+        """See `rc_core.training.Hook`."""
+        if phase.step == phase.num_steps:
+            return
+        stop = self._execution.should_stop()
+        due = time.perf_counter() - self._last_seconds >= self._execution.checkpoint_seconds
+        if stop or due:
+            self.save(phase)
+        if stop:
+            self._say(f"stopped at step {phase.step} of {phase.num_steps}, checkpoint written")
+            raise CellInterrupted(f"asked to stop at step {phase.step} of {phase.num_steps}")
+
+    def save(self, phase: Phase) -> None:
+        """Write a checkpoint and delete those that are no longer kept."""
+        meta = {"history": phase.history.columns, "wall_seconds": self.wall_seconds}
+        save_checkpoint(
+            self._folder.folder(checkpoint_name(phase.step)),
+            phase.step,
+            phase.tensors(),
+            self._described | meta,
+        )
+        delete_checkpoints(self._folder, keep_newest=self._execution.keep_checkpoints)
+        self._last_seconds = time.perf_counter()
 
 
 def finished_parent(cell: PruneCell, recipe: Recipe, parent: Storage | None) -> Checkpoint:
@@ -239,10 +313,13 @@ def finished_parent(cell: PruneCell, recipe: Recipe, parent: Storage | None) -> 
 def _require_same(record: dict[str, Any], cell: Cell, recipe: Recipe, where: str) -> None:
     for name, expected in (("cell", cell_to_dict(cell)), ("recipe", recipe_to_dict(recipe))):
         if record[name] != expected:
-            raise ValueError(
-                f"{where}: holds another {name} ({record[name]!r} instead of {expected!r}); "
-                "choose another output folder"
-            )
+            _refuse(name, record[name], expected, where)
+
+
+def _refuse(name: str, found: object, expected: object, where: str) -> NoReturn:
+    raise ValueError(
+        f"{where}: holds another {name} ({found!r} instead of {expected!r}); choose another output folder"
+    )
 
 
 def _start(
@@ -261,32 +338,28 @@ def _start(
     return Surgery(cell, recipe, model, examples.train, select(warm_start.tensors, "model."))
 
 
-def _resume(
-    phase: Phase,
-    folder: Storage,
-    cell: Cell,
-    recipe: Recipe,
-    parent_sha256: str | None,
-    report: Callable[[str], None],
-) -> float:
+def _resume(phase: Phase, folder: Storage, described: dict[str, Any], say: Callable[[str], None]) -> float:
     """Continue from the newest whole checkpoint; returns the seconds that it took to get there."""
     checkpoint, passed_over = newest_checkpoint(folder)
     for line in passed_over:
-        report(f"{cell.cell_id}: damaged checkpoint passed over: {line}")
+        say(f"damaged checkpoint passed over: {line}")
     if checkpoint is None:
         delete_checkpoints(folder, keep_newest=0)
         return 0.0
-    _require_same(checkpoint.meta, cell, recipe, f"{folder.location}: its checkpoint")
-    if checkpoint.meta["parent_sha256"] != parent_sha256:
+    for name in ("cell", "recipe"):
+        if checkpoint.meta[name] != described[name]:
+            _refuse(name, checkpoint.meta[name], described[name], f"{folder.location}: its checkpoint")
+    if checkpoint.meta["parent_sha256"] != described["parent_sha256"]:
         raise CheckpointError(
             f"{folder.location}: its checkpoint started from a parent with SHA-256 "
-            f"{checkpoint.meta['parent_sha256']}, but the parent is now {parent_sha256}; delete the folder"
+            f"{checkpoint.meta['parent_sha256']}, but the parent is now {described['parent_sha256']}; "
+            "delete the folder"
         )
     for step in checkpoint_steps(folder):
         if step > checkpoint.step:  # damaged; left there it would count as the newest and new ones be deleted
             folder.delete(checkpoint_name(step))
     phase.restore(checkpoint.step, checkpoint.tensors, checkpoint.meta["history"])
-    report(f"{cell.cell_id}: resumed at step {checkpoint.step} of {phase.num_steps}")
+    say(f"resumed at step {checkpoint.step} of {phase.num_steps}")
     return float(checkpoint.meta["wall_seconds"])
 
 

@@ -67,5 +67,14 @@ def host_name() -> str:
 
 
 def utc_now() -> str:
-    """Now, ISO 8601 in UTC with seconds."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """Now, ISO 8601 in UTC with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def unix_seconds(iso: str) -> float:
+    """Seconds since 1970 of a time that `utc_now` wrote.
+
+    Raises:
+        ValueError: it is no ISO 8601 time.
+    """
+    return datetime.fromisoformat(iso).timestamp()

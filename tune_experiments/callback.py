@@ -7,7 +7,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from rc_core.experiment import FAILURE_FILE, read_json, write_json
+from rc_core.experiment import FAILURE_FILE, LOG_FILE, read_json, write_json
 from rc_core.provenance import host_name, utc_now
 from rc_core.storage import Storage
 from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress
@@ -36,23 +36,36 @@ class SweepCallback(tune.Callback):
         self._progress.cell_started(self._queue.cells[trial.config["cell_id"]])
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial returned: the cell is done, or failed in a way that a retry would only repeat."""
+        """A trial returned: done, interrupted, or failed in a way that a retry would only repeat."""
         cell = self._queue.cells[trial.config["cell_id"]]
-        error = trial.last_result.get("error")
-        if error is not None:
-            self._fail(trial, error)
-            return
-        self._queue.finish(cell.cell_id)
-        self._display.event(self._progress.cell_finished(cell, trial.last_result))
+        result = trial.last_result
+        if "interrupted" in result:
+            self._queue.give_back(cell.cell_id)
+            self._display.event(self._progress.cell_stopped(cell))
+        elif "train_accuracy" in result:
+            self._queue.finish(cell.cell_id)
+            self._display.event(self._progress.cell_finished(cell, result))
+        else:
+            self._fail(trial, result.get("error", "the trial ended without a result"))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial failed more often than it may."""
-        folder = self._experiment.folder(trial.config["cell_id"])
-        failure = read_json(folder, FAILURE_FILE)
-        if failure is None:
-            failure = {"error": "the trial's process died without a word (killed, or out of memory)"}
-            write_json(folder, FAILURE_FILE, failure | {"host": host_name(), "time": utc_now()})
-        self._fail(trial, failure["error"])
+        self._fail(trial, self._read_or_write_failure(trial.config["cell_id"]))
+
+    def _read_or_write_failure(self, cell_id: str) -> str:
+        """What the last attempt wrote; a killed process wrote nothing, so the driver does."""
+        folder = self._experiment.folder(cell_id)
+        error = (
+            f"the trial's process died without a word (killed, or out of memory); see {cell_id}/{LOG_FILE}"
+        )
+        try:
+            failure = read_json(folder, FAILURE_FILE)
+            if failure is not None:
+                return str(failure["error"])
+            write_json(folder, FAILURE_FILE, {"error": error, "host": host_name(), "time": utc_now()})
+        except (OSError, ValueError) as storage_error:  # e.g. the disk is full, which is why the trial failed
+            return f"{error}; its failure could not be written: {storage_error}"
+        return error
 
     def _fail(self, trial: Trial, error: str) -> None:
         cell = self._queue.cells[trial.config["cell_id"]]

@@ -1,40 +1,71 @@
-"""The driver's heartbeat: a thread that tells storage, and with it other processes, that the sweep lives."""
+"""The driver's heartbeat: a thread that tells storage, and with it other processes, that the sweep lives.
+
+It also carries out what a signal asked for, since a signal handler itself should do next to nothing.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 import threading
 import time
+from typing import Any
 
-from rc_core.experiment import DRIVER_FILE, write_json
+from rc_core.experiment import DRIVER_FILE, read_json, write_json
+from rc_core.processes import process_space
 from rc_core.provenance import host_name
 from rc_core.storage import Storage
-from tune_experiments.progress import LiveDisplay, PlainDisplay
+from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress
 from tune_experiments.queue import CellQueue
+from tune_experiments.stop_request import request_stop
 
 HEARTBEAT_SECONDS = 5.0
-REFRESH_SECONDS = 1.0
+REFRESH_SECONDS = 0.5
+
+logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Says every few seconds that the driver lives and what it runs, and keeps the display fresh."""
+    """Writes `driver.json`, keeps the display fresh, and passes a request to stop on to queue and trials.
+
+    Args:
+        experiment: the experiment's folder.
+        token: of this driver.
+        queue: the sweep's cells.
+        progress: for the ETA and the number of slots.
+        display: what to refresh.
+        stop_requested: set when the sweep is to end in order.
+    """
 
     def __init__(
-        self, experiment: Storage, queue: CellQueue, num_slots: int, display: PlainDisplay | LiveDisplay
+        self,
+        experiment: Storage,
+        token: str,
+        queue: CellQueue,
+        progress: SweepProgress,
+        display: PlainDisplay | LiveDisplay,
+        stop_requested: threading.Event,
     ) -> None:
-        self._experiment, self._queue, self._display = experiment, queue, display
-        self._content = {
+        self._experiment, self._token = experiment, token
+        self._queue, self._progress, self._display = queue, progress, display
+        self._stop_requested = stop_requested
+        self._content: dict[str, Any] = {
+            "token": token,
             "host": host_name(),
+            "process_space": process_space(),
             "pid": os.getpid(),
             "started": time.time(),
-            "num_slots": num_slots,
+            "num_slots": progress.num_slots,
         }
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin.
+
+        Raises:
+            OSError: storage cannot be written.
+        """
         self._write(ended=None)
         self._thread.start()
 
@@ -43,19 +74,44 @@ class Heartbeat:
         self._ended.set()
         self._thread.join()
         self._display.close()
-        self._write(ended=time.time())
+        self._try_to(lambda: self._write(ended=time.time()))
 
     def _beat(self) -> None:
         next_write_seconds = time.monotonic() + HEARTBEAT_SECONDS
+        passed_on = False
         while not self._ended.wait(REFRESH_SECONDS):
+            if self._stop_requested.is_set() and not passed_on:
+                passed_on = True
+                self._queue.stop()
+                self._try_to(lambda: request_stop(self._experiment, self._token))
+                self._display.event("stopping: running cells write a checkpoint; Ctrl-C again stops at once")
             self._display.refresh()
             if time.monotonic() >= next_write_seconds:
                 next_write_seconds = time.monotonic() + HEARTBEAT_SECONDS
-                try:
-                    self._write(ended=None)
-                except OSError as error:  # a full disk or an outage must not end the sweep's own watch
-                    print(f"heartbeat not written: {error}", file=sys.stderr)
+                self._try_to(self._check_and_write)
+
+    def _check_and_write(self) -> None:
+        found = read_json(self._experiment, DRIVER_FILE)
+        if found is not None and found["token"] != self._token:
+            self._display.event(
+                f"process {found['pid']} on {found['host']} took this sweep over: it took us for dead"
+            )
+            self._stop_requested.set()
+            return
+        self._write(ended=None)
+
+    def _try_to(self, action: Any) -> None:
+        """A full disk or an outage of the storage must not end the sweep's own watch."""
+        try:
+            action()
+        except (OSError, ValueError) as error:
+            logger.warning("heartbeat: %s", error)
 
     def _write(self, ended: float | None) -> None:
-        beat = {"time": time.time(), "ended": ended, "running": self._queue.running()}
+        beat = {
+            "time": time.time(),
+            "ended": ended,
+            "running": self._queue.running(),
+            "eta_seconds": None if ended else self._progress.eta_seconds(),
+        }
         write_json(self._experiment, DRIVER_FILE, self._content | beat)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from rc_core.cells import Cell, Grid, TrainCell, union_of_cells
+from rc_core.cells import Cell, TrainCell
 from rc_core.experiment import SWEEP_FILE, SweepSpec, read_records
 from rc_core.recipes import Preset, Recipe, differing_fields, recipe_to_dict
 from rc_core.storage import Storage
@@ -54,8 +55,13 @@ class Plan:
         }
 
 
-def make_plan(preset: Preset, grid: Grid, experiment: Storage) -> Plan:
-    """Compare the grid with what is in the experiment's folder.
+def make_plan(preset: Preset, cells: Iterable[Cell], experiment: Storage) -> Plan:
+    """Compare the cells that are wanted with what is in the experiment's folder.
+
+    Args:
+        preset: recipe and step times.
+        cells: what is wanted; parents that are neither among them nor finished are added.
+        experiment: the experiment's folder.
 
     Raises:
         PlanError: the folder holds a sweep of another recipe.
@@ -63,9 +69,12 @@ def make_plan(preset: Preset, grid: Grid, experiment: Storage) -> Plan:
     spec = SweepSpec.read(experiment)
     if spec is not None:
         require_same_recipe(preset.recipe, spec.recipe, experiment)
-    cells = union_of_cells([grid])
-    records = read_records(experiment, [cell.cell_id for cell in cells])
-    to_run = tuple(cell for cell in cells if cell.cell_id not in records)
+    wanted = {cell.cell_id: cell for cell in cells}
+    parents = {cell.parent.cell_id: cell.parent for cell in wanted.values() if cell.parent is not None}
+    records = read_records(experiment, wanted | parents)
+    trains = [cell for cell in (parents | wanted).values() if cell.phase == "train"]
+    prunes = [cell for cell in wanted.values() if cell.phase == "prune"]
+    to_run = tuple(cell for cell in [*trains, *prunes] if cell.cell_id not in records)
     seconds, basis = _seconds_per_cell(preset, records)
     return Plan(
         to_run=to_run,

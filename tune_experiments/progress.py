@@ -64,6 +64,13 @@ class SweepProgress:
         self.recent.append(line)
         return line
 
+    def cell_stopped(self, cell: Cell) -> str:
+        """A cell wrote a checkpoint and stopped; returns the line that says so."""
+        self._start_seconds.pop(cell.cell_id, None)
+        line = f"stopped {cell.cell_id:<32} checkpoint written"
+        self.recent.append(line)
+        return line
+
     def cell_failed(self, cell: Cell, error: str) -> str:
         """A cell failed for good; returns the line that says so."""
         self._start_seconds.pop(cell.cell_id, None)

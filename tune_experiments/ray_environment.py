@@ -15,6 +15,7 @@ def prepare(address: str | None) -> None:
     defaults = {
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the default loggers import torch into the driver
         "TUNE_GLOBAL_CHECKPOINT_S": "60",  # Tune's own snapshots are never restored: write few
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",  # interrupts.py handles signals
         "RAY_AIR_NEW_OUTPUT": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 
 import ray
 
@@ -11,19 +13,38 @@ from rc_core.storage import LocalStorage, Storage
 from tune_experiments.plan import PlanError
 
 
-def start(address: str | None, experiment: Storage) -> None:
-    """Start or join Ray; its log lines go to `ray.log` in the experiment's folder where that is local."""
+@contextlib.contextmanager
+def session(address: str | None, experiment: Storage) -> Iterator[None]:
+    """Ray, started on this machine or joined at an address, for the length of the context.
+
+    Ray's log lines go to `ray.log` in the experiment's folder where that is local. Call
+    `ray_environment.prepare` before Ray is imported.
+    """
+    _send_logs_to(experiment)
+    local = {"num_cpus": os.cpu_count(), "include_dashboard": False} if address is None else {}
+    ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **local)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _send_logs_to(experiment: Storage) -> None:
+    handler: logging.Handler = logging.NullHandler()
     if isinstance(experiment, LocalStorage):
-        handler: logging.Handler = logging.FileHandler(experiment.path / "ray.log")
+        handler = logging.FileHandler(experiment.path / "ray.log")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    else:
-        handler = logging.NullHandler()
     for name in ("ray", "ray.tune", "ray.train"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.propagate = False
-    local = {"num_cpus": os.cpu_count(), "include_dashboard": False} if address is None else {}
-    ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **local)
+
+
+def gpus_per_trial(wanted: float | None) -> float:
+    """GPUs of each trial: as wanted, else 1 where the cluster has any."""
+    if wanted is not None:
+        return wanted
+    return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
 
 
 def count_slots(cpus_per_trial: int, gpus_per_trial: float) -> int:

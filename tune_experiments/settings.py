@@ -15,6 +15,10 @@ class SweepSettings:
         address: of a Ray cluster (`auto`, `host:6379`); None starts Ray on this machine.
         cpus_per_trial: CPUs, and torch threads, of each trial.
         gpus_per_trial: GPUs of each trial, fractions allowed; None = 1 where the cluster has any, else 0.
+        max_retries: how often a cell is tried again, from its newest checkpoint, after its process died or
+            failed in a way that may pass.
+        checkpoint_seconds: time between the checkpoints of a cell.
+        keep_checkpoints: newest checkpoints kept while a cell runs; a finished one keeps none of them.
         command: the command line, for provenance.
     """
 
@@ -22,7 +26,23 @@ class SweepSettings:
     address: str | None = None
     cpus_per_trial: int = 1
     gpus_per_trial: float | None = None
+    max_retries: int = 2
+    checkpoint_seconds: float = 60.0
+    keep_checkpoints: int = 2
     command: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value, allowed, fits in (
+            ("cpus_per_trial", self.cpus_per_trial, "at least 1", self.cpus_per_trial >= 1),
+            ("max_retries", self.max_retries, "at least 0", self.max_retries >= 0),
+            ("checkpoint_seconds", self.checkpoint_seconds, "at least 0", self.checkpoint_seconds >= 0),
+            ("keep_checkpoints", self.keep_checkpoints, "at least 1", self.keep_checkpoints >= 1),
+        ):
+            if not fits:
+                raise ValueError(f"{name} = {value!r}: must be {allowed}")
+        gpus = self.gpus_per_trial
+        if gpus is not None and (gpus < 0 or (gpus > 1 and gpus != int(gpus))):
+            raise ValueError(f"gpus_per_trial = {gpus!r}: must be in [0, 1] or a whole number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +52,8 @@ class SweepOutcome:
     Attributes:
         num_done: cells finished in this run.
         errors: cell id -> error, for failed cells and children of failed parents.
-        num_left: cells that were not run (interrupted).
+        num_left: cells that were not run, or not to their end.
+        interrupted: whether a signal ended the sweep.
         sweep_seconds: wall time from the first trial's request to the end.
         in_trial_seconds: sum of the cells' own wall times.
         num_slots: cells that could run at a time.
@@ -41,6 +62,7 @@ class SweepOutcome:
     num_done: int
     errors: dict[str, str]
     num_left: int
+    interrupted: bool
     sweep_seconds: float
     in_trial_seconds: float
     num_slots: int

@@ -8,7 +8,7 @@ their numbering restarts with every driver, and a fresh driver would mix its fil
 from __future__ import annotations
 
 import time
-import traceback
+from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
@@ -16,91 +16,96 @@ from ray import tune
 from rc_core.cells import PruneCell, cell_from_dict
 from rc_core.checkpoints import CheckpointError
 from rc_core.datasets import Split
-from rc_core.execution import Execution, run_cell
-from rc_core.experiment import FAILURE_FILE, write_json
+from rc_core.execution import CellInterrupted, Execution, run_cell
 from rc_core.history import DivergenceError
-from rc_core.provenance import host_name, utc_now
 from rc_core.recipes import Recipe
 from rc_core.storage import open_storage
 from rc_core.training import Phase
+from tune_experiments.stop_request import StopPoll
 
 # Failures that a second try would only repeat: they end the trial without Tune's retries.
 PERMANENT_ERRORS = (DivergenceError, CheckpointError, ValueError)
 
 REPORT_SECONDS = 5.0
 
+_RESULT_COLUMNS = ("train_accuracy", "test_accuracy", "sparsity", "wall_seconds")
 
-def run_trial(
-    config: dict[str, Any],
-    *,
-    recipe: Recipe,
-    train: Split,
-    test: Split,
-    num_classes: int,
-    experiment: str,
-    device: str,
-    threads: int,
-    code_version: str,
-) -> None:
+
+@dataclass(frozen=True, kw_only=True)
+class TrialContext:
+    """What all trials of a driver share, besides the data.
+
+    Attributes:
+        recipe: settings of the sweep.
+        num_classes: K.
+        experiment: location of the experiment's folder.
+        driver_token: tells this driver's stop requests from others'.
+        device: see `Execution`.
+        threads: see `Execution`.
+        checkpoint_seconds: see `Execution`.
+        keep_checkpoints: see `Execution`.
+        code_version: the driver's.
+    """
+
+    recipe: Recipe
+    num_classes: int
+    experiment: str
+    driver_token: str
+    device: str
+    threads: int
+    checkpoint_seconds: float
+    keep_checkpoints: int
+    code_version: str
+
+
+def run_trial(config: dict[str, Any], *, context: TrialContext, train: Split, test: Split) -> None:
     """Run the cell in `config["cell"]` and report its figures to Tune.
 
     Args:
         config: `cell_id` and `cell`, from the searcher.
-        recipe: settings of the sweep.
+        context: see there.
         train: training split; lives once per node in Ray's object store.
         test: test split.
-        num_classes: K.
-        experiment: location of the experiment's folder.
-        device: see `Execution`.
-        threads: see `Execution`.
-        code_version: the driver's.
     """
     cell = cell_from_dict(config["cell"])
-    storage = open_storage(experiment)
-    folder = storage.folder(cell.cell_id)
-    last_report_seconds = time.monotonic()
-
-    def report_progress(phase: Phase) -> None:
-        nonlocal last_report_seconds
-        if time.monotonic() - last_report_seconds >= REPORT_SECONDS and phase.step < phase.num_steps:
-            last_report_seconds = time.monotonic()
-            tune.report({"step": phase.step, "num_steps": phase.num_steps})
-
+    experiment = open_storage(context.experiment)
     try:
         record = run_cell(
             cell,
-            recipe,
+            context.recipe,
             train,
             test,
-            num_classes,
-            folder,
-            parent=storage.folder(cell.parent.cell_id) if isinstance(cell, PruneCell) else None,
+            context.num_classes,
+            experiment.folder(cell.cell_id),
+            parent=experiment.folder(cell.parent.cell_id) if isinstance(cell, PruneCell) else None,
             execution=Execution(
-                device=device, threads=threads, hooks=(report_progress,), code_version=code_version
+                device=context.device,
+                threads=context.threads,
+                checkpoint_seconds=context.checkpoint_seconds,
+                keep_checkpoints=context.keep_checkpoints,
+                hooks=(ProgressReport(),),
+                should_stop=StopPoll(experiment, context.driver_token),
+                code_version=context.code_version,
             ),
         )
-    except Exception as error:
-        message = f"{type(error).__name__}: {error}"
-        failure = {
-            "error": message,
-            "traceback": traceback.format_exc(),
-            "host": host_name(),
-            "time": utc_now(),
-        }
-        write_json(folder, FAILURE_FILE, failure)
-        if isinstance(error, PERMANENT_ERRORS):
-            tune.report({"error": message})
-            return
-        raise
-    row = record["row"]
-    tune.report(
-        {
-            "step": row["steps"],
-            "num_steps": row["steps"],
-            **{
-                name: row[name]
-                for name in ("train_accuracy", "test_accuracy", "sparsity", "wall_seconds")
-                if row[name] is not None
-            },
-        }
-    )
+    except CellInterrupted:
+        tune.report({"interrupted": True})
+    except PERMANENT_ERRORS as error:
+        tune.report({"error": f"{type(error).__name__}: {error}"})
+    else:
+        row = record["row"]
+        figures = {name: row[name] for name in _RESULT_COLUMNS if row[name] is not None}
+        tune.report({"step": row["steps"], "num_steps": row["steps"], **figures})
+
+
+class ProgressReport:
+    """Hook that tells Tune every few seconds how far the cell is."""
+
+    def __init__(self) -> None:
+        self._next_seconds = time.monotonic() + REPORT_SECONDS
+
+    def __call__(self, phase: Phase) -> None:
+        """See `rc_core.training.Hook`."""
+        if time.monotonic() >= self._next_seconds and phase.step < phase.num_steps:
+            self._next_seconds = time.monotonic() + REPORT_SECONDS
+            tune.report({"step": phase.step, "num_steps": phase.num_steps})

@@ -134,8 +134,7 @@ def test_nothing_there_names_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("train-p0.00-s42/record.json", "{", r"train-p0.00-s42/record.json: not valid JSON"),
-        ("train-p0.00-s42/record.json", "{}", r"train-p0.00-s42/record.json: the field 'row' is missing"),
+        ("sweep.json", "{", r"sweep.json: not valid JSON"),
         ("sweep.json", '{"format": 1}', r"sweep.json: the field 'recipe' is missing"),
         (
             "sweep.json",
@@ -157,6 +156,23 @@ def test_damaged_file_is_named_with_the_way_out(
     with pytest.raises(ValueError, match=message) as caught:
         load(path)
     assert "run the sweep again" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [('{"row": {"cell_id": ', "not valid JSON"), ("{}", "the field 'row' is missing")]
+)
+def test_cell_with_a_damaged_record_is_missing_and_the_rest_is_exported(
+    make_sweep: Any, tmp_path: Path, content: str, reason: str
+) -> None:
+    path = make_sweep(grid=SMALL)
+    (path / "train-p0.00-s42" / "record.json").write_text(content)
+    frame = load(path)
+    damaged = frame[frame["cell_id"] == "train-p0.00-s42"].iloc[0]
+    assert damaged["status"] == "missing"
+    assert damaged["error"].startswith(f"record.json is damaged: {reason}")
+    assert damaged["error"].endswith("the next run does the cell again")
+    assert list(frame["status"]).count("done") == 5
+    assert len(pd.read_csv(export(frame, tmp_path / "t.csv"))) == 6
 
 
 @pytest.mark.parametrize(

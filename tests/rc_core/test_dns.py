@@ -16,7 +16,7 @@ from rc_core.pruning.dns import DynamicNetworkSurgery, magnitude_threshold, upda
 from rc_core.recipes import PruneSchedule
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """Tensors here are tiny: more threads cost time and win none."""
     before = torch.get_num_threads()

@@ -15,6 +15,7 @@ from rc_core.recipes import PRESETS, Preset, preset
 from rc_core.storage import Storage, open_storage
 
 EXIT_COMPLETE, EXIT_FAILED, EXIT_USAGE, EXIT_CELLS_FAILED = 0, 1, 2, 3
+EXIT_INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
 
 DEFAULT_STORAGE = "results"
 

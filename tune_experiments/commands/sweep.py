@@ -1,7 +1,8 @@
-"""`rcsweep plan`, `run`, `status`: sweeps."""
+"""`rcsweep plan`, `run`, `retry`: sweeps."""
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 from dataclasses import dataclass
@@ -9,10 +10,10 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from rc_core.experiment import STATUSES, read_driver, read_rows
+from rc_core.experiment import FAILED_STATUSES, SweepSpec, read_rows
+from rc_core.recipes import PRESETS
 from tune_experiments.commands.options import (
     DEFAULT_STORAGE,
-    EXIT_CELLS_FAILED,
     EXIT_COMPLETE,
     Folder,
     Fractions,
@@ -20,11 +21,13 @@ from tune_experiments.commands.options import (
     Location,
     Name,
     RecipeName,
+    UsageError,
     choose_grid,
     choose_preset,
     find_experiment,
     print_json,
 )
+from tune_experiments.settings import SweepSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +56,8 @@ class Plan:
 
         chosen = choose_preset(self.recipe)
         experiment = find_experiment(self.name or self.recipe, self.storage)
-        plan = make_plan(
-            chosen, choose_grid(chosen.grid, self.randomization, self.sparsity, self.seeds), experiment
-        )
+        grid = choose_grid(chosen.grid, self.randomization, self.sparsity, self.seeds)
+        plan = make_plan(chosen, grid.cells(), experiment)
         as_dict = plan.to_dict()
         if self.json:
             print_json(as_dict)
@@ -71,8 +73,53 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """Run a sweep: every cell of the grid that is not finished yet. The same command resumes and extends."""
+class SweepOptions:
+    """Options of every command that runs cells."""
+
+    storage: str = DEFAULT_STORAGE
+    """Folder or s3:// prefix that holds experiments."""
+    data: Folder = None
+    """Folder of the TFRecord files; default: $RCSWEEP_DATA, then ./data. 'digits' needs none."""
+    cpus_per_trial: int = 1
+    """CPUs, and torch threads, of each trial. Small networks are fastest with 1."""
+    gpus_per_trial: Annotated[float | None, arg(metavar="F")] = None
+    """GPUs of each trial, fractions allowed; default: 1 where there are GPUs, else 0."""
+    address: Annotated[str | None, arg(metavar="HOST:PORT")] = None
+    """Ray cluster to use ('auto' on a cluster's node); default: this machine alone."""
+    max_retries: int = 2
+    """How often a cell is tried again, from its newest checkpoint, after its process died."""
+    checkpoint_seconds: float = 60.0
+    """Time between the checkpoints of a cell."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints kept while a cell runs; a finished cell keeps its network alone."""
+
+    def settings(self) -> SweepSettings:
+        """The options as the sweep takes them.
+
+        Raises:
+            UsageError: one is out of range.
+        """
+        try:
+            return SweepSettings(
+                data_dir=self.data,
+                address=self.address,
+                cpus_per_trial=self.cpus_per_trial,
+                gpus_per_trial=self.gpus_per_trial,
+                max_retries=self.max_retries,
+                checkpoint_seconds=self.checkpoint_seconds,
+                keep_checkpoints=self.keep_checkpoints,
+                command=shlex.join(["rcsweep", *sys.argv[1:]]),
+            )
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(SweepOptions):
+    """Run a sweep: every cell of the grid that is not finished yet. The same command resumes and extends.
+
+    Ctrl-C once: running cells write a checkpoint, then the sweep ends. Twice: it ends at once.
+    """
 
     recipe: Positional[RecipeName]
     """Settings and default grid."""
@@ -84,63 +131,43 @@ class Run:
     """Seeds, e.g. 42,43,44."""
     name: Name = None
     """Name of the experiment; default: the recipe's."""
-    storage: str = DEFAULT_STORAGE
-    """Folder or s3:// prefix that holds experiments."""
-    data: Folder = None
-    """Folder of the TFRecord files; default: $RCSWEEP_DATA, then ./data. 'digits' needs none."""
-    cpus_per_trial: int = 1
-    """CPUs, and torch threads, of each trial. Small networks are fastest with 1."""
-    gpus_per_trial: Annotated[float | None, arg(metavar="F")] = None
-    """GPUs of each trial, fractions allowed; default: 1 where there are GPUs, else 0."""
-    address: Annotated[str | None, arg(metavar="HOST:PORT")] = None
-    """Ray cluster to use ('auto' on a cluster's node); default: this machine alone."""
 
     def run(self) -> int:
         """Carry the command out and return the exit code."""
+        from tune_experiments.run_command import run_and_report
+
         chosen = choose_preset(self.recipe)
         grid = choose_grid(chosen.grid, self.randomization, self.sparsity, self.seeds)
         experiment = find_experiment(self.name or self.recipe, self.storage)
-        from tune_experiments.run_command import run_and_report
-        from tune_experiments.settings import SweepSettings
-
-        settings = SweepSettings(
-            data_dir=self.data,
-            address=self.address,
-            cpus_per_trial=self.cpus_per_trial,
-            gpus_per_trial=self.gpus_per_trial,
-            command=shlex.join(["rcsweep", *sys.argv[1:]]),
-        )
-        return run_and_report(chosen, grid, experiment, settings)
+        return run_and_report(chosen, grid.cells(), grid, experiment, self.settings())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Status:
-    """Show the state of a sweep, from its storage alone: also while it runs, also from another machine."""
+class Retry(SweepOptions):
+    """Run the failed cells of a sweep again, with the children of failed parents; or just the cells named."""
 
     experiment: Location
     """Name of the experiment, its folder, or its URI."""
-    storage: str = DEFAULT_STORAGE
-    """Folder or s3:// prefix that holds experiments."""
-    json: bool = False
-    """Print JSON with every cell."""
+    cells: Positional[tuple[str, ...]] = ()
+    """Ids of cells, e.g. prune-p0.00-s42-dns-S0.900; default: every failed one."""
 
     def run(self) -> int:
         """Carry the command out and return the exit code."""
+        from tune_experiments.run_command import run_and_report
+
         experiment = find_experiment(self.experiment, self.storage)
-        rows = read_rows(experiment)
-        counts = {status: sum(row["status"] == status for row in rows) for status in STATUSES}
-        driver = read_driver(experiment)
-        if self.json:
-            cells = [
-                {key: row[key] for key in ("cell_id", "status", "train_accuracy", "error")} for row in rows
-            ]
-            print_json({"counts": counts, "driver": driver, "cells": cells})
-        else:
-            print(f"{experiment.location}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
-            alive = f"process {driver['pid']} on {driver['host']}" if driver else "none"
-            print(f"driver: {alive}")
-            for row in rows:
-                if row["status"] in ("failed", "parent-failed"):
-                    print(f"{row['status']:<14} {row['cell_id']:<32} {row['error']}")
-        num_failed = counts["failed"] + counts["parent-failed"]
-        return EXIT_CELLS_FAILED if num_failed else EXIT_COMPLETE
+        spec = SweepSpec.read(experiment)
+        if spec is None:
+            raise UsageError(f"{experiment.location}: no sweep here (sweep.json is missing)")
+        known = {cell.cell_id: cell for cell in spec.cells()}
+        unknown = [cell_id for cell_id in self.cells if cell_id not in known]
+        if unknown:
+            raise UsageError(f"{', '.join(unknown)}: not in this sweep; see 'rcsweep status --json'")
+        failed = [row["cell_id"] for row in read_rows(experiment) if row["status"] in FAILED_STATUSES]
+        chosen = [known[cell_id] for cell_id in self.cells or failed]
+        if not chosen:
+            print(f"{experiment.location}: no cell has failed")
+            return EXIT_COMPLETE
+        timed = PRESETS.get(spec.recipe.name, PRESETS["digits"])()
+        preset = dataclasses.replace(timed, recipe=spec.recipe)
+        return run_and_report(preset, chosen, None, experiment, self.settings())
