@@ -7,8 +7,11 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from analysis.attempts import load_attempts
+from analysis.figures import FIGURE_NAMES
 from analysis.figures.curves import plot_curves
 from analysis.figures.grid_heatmap import plot_grid_heatmap
+from analysis.figures.slots import plot_slots
 from analysis.figures.tradeoff import plot_tradeoff
 from analysis.results import load, load_history
 from rc_core.storage import Storage
@@ -30,11 +33,17 @@ def _curves(location: str | Path | Storage) -> go.Figure:
     return plot_curves(load(location), load_history(location))
 
 
+def _slots(location: str | Path | Storage) -> go.Figure:
+    return plot_slots(load_attempts(location))
+
+
 FIGURES: dict[str, Callable[[str | Path | Storage], go.Figure]] = {
     "tradeoff": _tradeoff,
     "heatmap": _heatmap,
     "curves": _curves,
+    "slots": _slots,
 }
+assert tuple(FIGURES) == FIGURE_NAMES
 
 
 def write_image(location: str | Path | Storage, figure: str, out: Path) -> Path:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures import curves, grid_heatmap, tradeoff
+from analysis.attempts import AttemptLog, load_attempts
+from analysis.figures import curves, grid_heatmap, slots, tradeoff
 from analysis.grid import METRICS, GridCell, sparsity_label, summarize, what_is_left_out
 from analysis.headline import RULE, headline, unfinished_cells, warnings
 from analysis.html_page import Html, details, figure_block, mark, page, table, text
@@ -53,6 +54,8 @@ def build_report(location: str | Path | Storage) -> str:
         _tradeoff(frame, "test_accuracy"),
         "<h2>Training curves</h2>",
         _curves(frame, history),
+        "<h2>Slots over time</h2>",
+        _slots(load_attempts(location)),
         _settings(frame, spec),
     ]
     return page(f"{name}: sweep report", Html("\n".join(parts)))
@@ -235,6 +238,35 @@ def _curves(frame: pd.DataFrame, history: pd.DataFrame) -> Html:
         note = f"<p>Every {every}. logged step of {len(joined)}.</p>" if every > 1 else ""
         numbers = Html(note + table(["step", *columns], rows, label="Curves"))
     return figure_block(curves.plot_curves(info), curves.caption(info), numbers, name="curves")
+
+
+def _slots(log: AttemptLog) -> Html:
+    info = slots.get_slots_info(log)
+    rows = [
+        [
+            number + 1,
+            attempt.cell_id,
+            *run.slots[slot],
+            f"{attempt.number} of {attempt.num_attempts}",
+            attempt.outcome,
+            f"{attempt.started - run.started:.3f}",
+            "" if attempt.ended is None else f"{attempt.ended - run.started:.3f}",
+        ]
+        for number, run in enumerate(info.runs)
+        for attempt, slot in run.bars
+    ]
+    header = ["run", "cell", "host", "slot", "attempt", "outcome", "start (s)", "end (s)"]
+    runs = "".join(
+        f"<li>{text(slots.run_title(run, number, len(info.runs)))}</li>"
+        for number, run in enumerate(info.runs)
+    )
+    return figure_block(
+        slots.plot_slots(info),
+        slots.caption(info),
+        Html(f"<ul>{runs}</ul>{table(header, rows, num_label_columns=6, label='Attempts')}"),
+        name="slots",
+        min_width_px=760,
+    )
 
 
 def _settings(frame: pd.DataFrame, spec: SweepSpec | None) -> Html:

@@ -196,9 +196,7 @@ def read_records(storage: Storage, cell_ids: Iterable[str]) -> dict[str, dict[st
     wanted = [cell_id for cell_id in cell_ids if cell_id in present]
     with ThreadPoolExecutor(_NUM_READERS) as readers:
         found = readers.map(lambda cell_id: read_record(storage.folder(cell_id)), wanted)
-        return {
-            cell_id: record for cell_id, record in zip(wanted, found, strict=True) if record is not None
-        }
+        return {cell_id: record for cell_id, record in zip(wanted, found, strict=True) if record is not None}
 
 
 class CellState(NamedTuple):
@@ -206,8 +204,8 @@ class CellState(NamedTuple):
 
     Attributes:
         row: every column of `COLUMNS`.
-        attempts: every attempt so far: `started` (ISO, UTC), `host`, `pid`; empty for a cell that has not begun,
-            and for one of a version that did not record them.
+        attempts: every attempt so far: `started` (ISO, UTC), `host`, `pid`; empty for a cell that has not
+            begun, and for one of a version that did not record them.
         ended: when the last attempt ended (ISO, UTC), where that is known: the cell is done or failed.
         is_orphaned: an attempt began, and neither a record nor a failure nor a living driver tells of it: its
             process was killed. The next run does the cell again, from its newest checkpoint.

@@ -1,7 +1,7 @@
 """Where experiments live: a folder with atomic writes, addressed by relative names.
 
 Everything above this module sees a `Storage`; only here is it known whether that is a local (or shared)
-file system or, through pyarrow, an object store such as `s3://bucket/prefix`.
+file system or an object store such as `s3://bucket/prefix` (object_storage.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from rc_core.object_storage import ArrowStorage, ObjectStore, is_outage, open_s3
+from rc_core.outages import Outages, default_patience_seconds
 
 
 class Storage(Protocol):
@@ -99,61 +102,17 @@ class LocalStorage:
                 target.unlink()
 
 
-class ArrowStorage:
-    """A folder of any pyarrow file system; its object stores replace a file as a whole when it is closed."""
+def open_storage(location: str | Path, patience_seconds: float | None = None) -> Storage:
+    """The folder at a path or URI.
 
-    def __init__(self, uri: str, filesystem: Any, path: str) -> None:
-        self._uri, self._filesystem, self._path = uri.rstrip("/"), filesystem, path.rstrip("/")
-
-    @property
-    def location(self) -> str:
-        """URI."""
-        return self._uri
-
-    def folder(self, name: str) -> ArrowStorage:
-        """See `Storage.folder`; the name goes before the URI's query."""
-        base, mark, query = self._uri.partition("?")
-        uri = f"{base.rstrip('/')}/{name}{mark}{query}"
-        return ArrowStorage(uri, self._filesystem, f"{self._path}/{name}")
-
-    def read(self, name: str) -> bytes:
-        """See `Storage.read`."""
-        with self._filesystem.open_input_file(f"{self._path}/{name}") as file:
-            content: bytes = file.read()
-            return content
-
-    def write(self, name: str, content: bytes) -> None:
-        """See `Storage.write`."""
-        with self._filesystem.open_output_stream(f"{self._path}/{name}") as file:
-            file.write(content)
-
-    def names(self) -> list[str]:
-        """See `Storage.names`."""
-        from pyarrow.fs import FileSelector
-
-        try:
-            infos = self._filesystem.get_file_info(FileSelector(self._path, allow_not_found=True))
-        except NotADirectoryError:
-            return []
-        return sorted(info.base_name for info in infos if not info.base_name.startswith("."))
-
-    def delete(self, name: str) -> None:
-        """See `Storage.delete`."""
-        from pyarrow.fs import FileType
-
-        path = f"{self._path}/{name}"
-        kind = self._filesystem.get_file_info(path).type
-        if kind == FileType.Directory:
-            self._filesystem.delete_dir(path)
-        elif kind == FileType.File:
-            self._filesystem.delete_file(path)
-
-
-def open_storage(location: str | Path) -> Storage:
-    """The folder at a path or URI (`s3://bucket/prefix`; the endpoint from `AWS_ENDPOINT_URL` or the query).
+    Args:
+        location: a path, `s3://bucket/prefix` (endpoint, region and credentials: see s3.py), or another URI
+            that pyarrow knows.
+        patience_seconds: for how long an operation on remote storage is tried again while there is no answer;
+            None = `RCSWEEP_STORAGE_PATIENCE_SECONDS` from the environment, or 300.
 
     Raises:
-        ValueError: a URI of an unknown scheme.
+        ValueError: a malformed URI, or one of an unknown scheme.
         ModuleNotFoundError: a URI is given and pyarrow is not installed.
     """
     text = str(location)
@@ -163,12 +122,16 @@ def open_storage(location: str | Path) -> Storage:
         from pyarrow.fs import FileSystem, LocalFileSystem
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{text}: remote storage needs pyarrow; install it with: pip install 'rcsweep[analysis]'"
+            f"{text}: remote storage needs pyarrow; install it with: pip install 'rcsweep[s3]'"
         ) from error
+    if patience_seconds is None:
+        patience_seconds = default_patience_seconds()
+    if text.startswith("s3://"):
+        return open_s3(text, patience_seconds)
     try:
         filesystem, path = FileSystem.from_uri(text)
     except Exception as error:  # pyarrow raises several kinds for a URI that it cannot read
         raise ValueError(f"storage = {text!r}: {error}; expected a path or s3://bucket/prefix") from error
     if isinstance(filesystem, LocalFileSystem):  # file://: pyarrow writes in place there and makes no folders
         return LocalStorage(Path(path))
-    return ArrowStorage(text, filesystem, path)
+    return ArrowStorage(text, ObjectStore(text, filesystem, Outages(text, patience_seconds, is_outage)), path)

@@ -76,7 +76,7 @@ class SweepStatus(NamedTuple):
 
     @property
     def pace(self) -> tuple[int, float] | None:
-        """Cells that the last driver finished, and the seconds since its start (until its last sign of life)."""
+        """Cells that the last driver finished, and the seconds from its start to its last sign of life."""
         if self.driver is None or "started" not in self.driver:
             return None
         started = float(self.driver["started"])
@@ -163,7 +163,7 @@ def summary_line(status: SweepStatus) -> str:
 
 
 def one_line(error: object) -> str:
-    """The line of an error that says most: the first, or a traceback's last. Control characters are dropped."""
+    """The line of an error that says most: the first, or a traceback's last; no control characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
     line = lines[-1] if "Traceback (most recent call last)" in lines[0] else lines[0]
     return "".join(character for character in line if character.isprintable())
@@ -207,15 +207,12 @@ def _pace_text(status: SweepStatus) -> str:
     if status.pace:
         num_cells, seconds = status.pace
         rate = num_cells / seconds
-        unit, factor = next(
-            (unit, factor)
-            for unit, factor in (("second", 1), ("minute", 60), ("hour", 3600))
-            if rate * factor >= 1 or factor == 3600
-        )
-        parts.append(f"{num_cells} cells in {format_seconds(seconds)}, {rate * factor:.1f} a {unit}")
+        units = (("a second", 1), ("a minute", 60), ("an hour", 3600))
+        unit, factor = next((unit for unit in units if rate * unit[1] >= 1), units[-1])
+        parts.append(f"{num_cells} cells in {format_seconds(seconds)}, {rate * factor:.1f} {unit}")
     if status.eta_seconds is not None:
         parts.append(f"about {format_seconds(status.eta_seconds)} left")
-    return f"pace: {'; '.join(parts)}".replace(" a hour", " an hour") if parts else ""
+    return f"pace: {'; '.join(parts)}" if parts else ""
 
 
 def _listed(kind: str, entries: list[tuple[CellState, str]]) -> list[str]:

@@ -11,7 +11,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ray import tune
@@ -39,7 +39,12 @@ from tune_experiments.trainables import TrialContext, run_trial
 
 
 def run_sweep(
-    recipe: Recipe, grid: Grid | None, plan: Plan, experiment: Storage, settings: SweepSettings
+    recipe: Recipe,
+    grid: Grid | None,
+    plan: Plan,
+    experiment: Storage,
+    settings: SweepSettings,
+    trial: Callable[..., None] = run_trial,
 ) -> SweepOutcome:
     """Run the cells of a plan.
 
@@ -49,6 +54,7 @@ def run_sweep(
         plan: the cells to run; not empty.
         experiment: the experiment's folder.
         settings: see there.
+        trial: runs one cell; another one measures the machinery without the work.
 
     Raises:
         PlanError: another recipe, other data or a living driver under the same name.
@@ -76,7 +82,7 @@ def run_sweep(
                 keep_checkpoints=settings.keep_checkpoints,
                 code_version=code_version(),
             )
-            trainable = tune.with_parameters(run_trial, context=context, train=train, test=test)
+            trainable = tune.with_parameters(trial, context=context, train=train, test=test)
             progress = SweepProgress(queue, num_slots, plan.cell_seconds)
             display = open_display(progress)
             callback = SweepCallback(queue, progress, display, experiment)

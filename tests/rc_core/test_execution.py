@@ -290,18 +290,20 @@ def test_without_a_whole_checkpoint_a_run_begins_anew(tmp_path, run, undisturbed
     assert_same_result(folder, undisturbed[TRAIN])
 
 
-@pytest.mark.parametrize(("num_damaged", "keep"), [(1, 1), (2, 2)])
-def test_damaged_checkpoints_do_not_crowd_out_new_ones(tmp_path, run, num_damaged, keep):
+@pytest.mark.parametrize("keep", [1, 2])
+@pytest.mark.parametrize("whole", [[], [3]], ids=["none whole", "an old one whole"])
+def test_damaged_checkpoints_do_not_crowd_out_new_ones(tmp_path, run, whole, keep):
     # Ones that were left there would count as the newest, and every new one would be deleted at once.
     folder = LocalStorage(tmp_path)
-    stopped(folder, run, keep_checkpoints=2)
-    for step in (8, 9)[-num_damaged:]:
-        os.truncate(tmp_path / checkpoint_name(step) / "state.safetensors", 100)
-    if num_damaged == 1:
-        shutil.rmtree(tmp_path / checkpoint_name(8))
-    stopped(folder, run, step=3, keep_checkpoints=keep)
-    assert checkpoint_steps(folder) == [3, 2][:keep]
-    assert run(TRAIN, folder).lines == [f"{TRAIN.cell_id}: resumed at step 3 of {NUM_STEPS}"]
+    stopped(folder, run, keep_checkpoints=99)
+    for step in range(1, 10):
+        if step in (8, 9):
+            os.truncate(tmp_path / checkpoint_name(step) / "state.safetensors", 100)
+        elif step not in whole:
+            shutil.rmtree(tmp_path / checkpoint_name(step))
+    stopped(folder, run, step=5, keep_checkpoints=keep)
+    assert checkpoint_steps(folder) == [5, 4][:keep]
+    assert run(TRAIN, folder).lines == [f"{TRAIN.cell_id}: resumed at step 5 of {NUM_STEPS}"]
 
 
 class FailingStorage(LocalStorage):

@@ -203,6 +203,7 @@ def test_surgery_is_that_of_the_paper_on_the_seed_s_batches_and_coins(examples, 
         found = dict(phase.model.named_parameters())[name].detach()
         torch.testing.assert_close(found, parameter.detach(), rtol=1e-3, atol=1e-5)
         assert (found.numpy()[~mask] == 0).all()  # committed
+        assert torch.equal(phase.surgery.dense[name], found)
 
 
 def test_surgery_moves_kernels_and_statistics_and_nothing_else(examples, warm_start):

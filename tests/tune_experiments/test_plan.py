@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from rc_core.cells import Grid
+from rc_core.cells import Grid, PruneCell
 from rc_core.experiment import RECORD_FILE, SweepSpec, write_json
 from rc_core.recipes import preset
 from rc_core.resnet import ResNet, kernels
@@ -20,7 +20,7 @@ def write_record(experiment, cell_id, phase, wall_seconds):
 
 
 def test_an_empty_folder_needs_the_whole_grid(tmp_path):
-    plan = make_plan(DIGITS, DIGITS.grid, open_storage(tmp_path))
+    plan = make_plan(DIGITS, DIGITS.grid.cells(), open_storage(tmp_path))
 
     assert plan.to_dict()["num_train_cells"] == 9
     assert plan.to_dict()["num_prune_cells"] == 45
@@ -37,7 +37,7 @@ def test_finished_cells_are_left_out_and_give_the_time_estimate(tmp_path):
     write_record(experiment, "train-p0.00-s42", "train", 10.0)
     write_record(experiment, "prune-p0.00-s42-dns-S0.500", "prune", 4.0)
 
-    plan = make_plan(DIGITS, grid, experiment)
+    plan = make_plan(DIGITS, grid.cells(), experiment)
 
     assert [cell.cell_id for cell in plan.to_run] == [
         "train-p0.00-s43",
@@ -57,7 +57,7 @@ def test_another_recipe_under_the_same_name_is_refused_with_the_fields_that_diff
     )
 
     with pytest.raises(PlanError) as caught:
-        make_plan(dataclasses.replace(DIGITS, recipe=other), DIGITS.grid, experiment)
+        make_plan(dataclasses.replace(DIGITS, recipe=other), DIGITS.grid.cells(), experiment)
 
     assert "width: 8 | 16" in str(caught.value)
     assert "train.num_steps: 600 | 700" in str(caught.value)
@@ -72,3 +72,11 @@ def test_counted_weights_are_those_of_the_network(name, in_channels):
     assert num_kernel_weights(recipe, in_channels=in_channels) == sum(
         weight.numel() for weight in kernels(network).values()
     )
+
+
+def test_a_parent_that_is_needed_and_not_there_is_planned_too(tmp_path):
+    child = PruneCell(randomization=0.5, seed=42, sparsity=0.9)
+
+    plan = make_plan(DIGITS, [child], open_storage(tmp_path))
+
+    assert plan.to_run == (child.parent, child)

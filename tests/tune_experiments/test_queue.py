@@ -1,6 +1,7 @@
 """The queue releases a pruning by its own parent and by nothing else."""
 
 import random
+import time
 
 import pytest
 from hypothesis import given
@@ -96,3 +97,30 @@ def test_grid_cells_put_every_parent_before_its_children():
         assert cell.parent is None or cell.parent in seen
         seen.add(cell)
     assert isinstance(GRID.cells()[0], TrainCell)
+
+
+def test_a_stopped_queue_starts_nothing_and_an_interrupted_cell_can_start_again():
+    queue = CellQueue(GRID.cells())
+    first = queue.take()
+
+    queue.stop()
+    queue.give_back(first.cell_id)
+
+    assert queue.exhausted
+    assert queue.take() is None
+    assert queue.states[first.cell_id] == READY
+    assert queue.running() == []
+
+
+def test_a_queue_of_ten_thousand_cells_is_worked_off_in_linear_time():
+    grid = Grid(randomizations=(0.0, 0.5), sparsities=(0.5, 0.7, 0.8, 0.9), seeds=tuple(range(1000)))
+    queue = CellQueue(grid.cells())
+    num_started = 0
+    start = time.process_time()
+    while (cell := queue.take()) is not None:
+        num_started += 1
+        queue.finish(cell.cell_id)
+        assert not queue.running()
+    assert num_started == 10_000
+    assert queue.exhausted
+    assert time.process_time() - start < 2

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from analysis.figures import FIGURE_NAMES
 from tune_experiments.commands.options import DEFAULT_STORAGE, EXIT_COMPLETE, Location, find_experiment
 
 
@@ -57,7 +58,7 @@ class Figure:
 
     experiment: Location
     """Name of the experiment, its folder, or its URI."""
-    figure: Positional[Annotated[str, arg(metavar="{tradeoff,heatmap,curves}")]]
+    figure: Positional[Annotated[str, arg(metavar="{" + ",".join(FIGURE_NAMES) + "}")]]
     """Which figure."""
     out: Path
     """Image file to write."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import time
@@ -55,11 +56,11 @@ class Status:
         return EXIT_CELLS_FAILED if status.failures else EXIT_COMPLETE
 
     def _lines(self, status: SweepStatus) -> list[str]:
-        name = self.experiment
-        if self.storage != DEFAULT_STORAGE and "/" not in name:
-            name += f" --storage {self.storage}"
+        words = [self.experiment]
+        if self.storage != DEFAULT_STORAGE and "/" not in self.experiment:
+            words += ["--storage", self.storage]
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        return to_lines(status, name, width)
+        return to_lines(status, shlex.join(words), width)
 
     def _watch(self, experiment: Storage) -> SweepStatus:
         if sys.stdout.isatty():

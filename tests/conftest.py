@@ -1,0 +1,155 @@
+"""A real S3 API on the loopback interface, and a line to it that can be cut."""
+
+import contextlib
+import re
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+
+import pytest
+
+START_SECONDS = 60
+
+
+class S3Server:
+    """A moto server in its own process; what it keeps is gone with it."""
+
+    def __init__(self, log):
+        self._log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], stdout=file, stderr=file
+            )
+        started = time.monotonic()
+        while not (found := re.search(r"Running on http://127\.0\.0\.1:(\d+)", self.log())):
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() - started < START_SECONDS, self.log()
+            time.sleep(0.1)
+        self.port = int(found[1])
+
+    def log(self):
+        return re.sub(r"\x1b\[\d+m", "", self._log.read_text())
+
+    def requests(self):
+        """Every request so far as "METHOD path?query"; the log has a request before its answer is sent."""
+        return re.findall(r'"([A-Z]+ \S+) HTTP/1\.1" \d+', self.log())
+
+    def make_bucket(self):
+        name = f"bucket-{uuid.uuid4().hex[:12]}"
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{name}", method="PUT")
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request):
+            return name
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Line:
+    """Forwards connections to a port of this machine, late if wanted; refuses them while it is cut."""
+
+    def __init__(self, target_port, port=0):
+        self._target_port, self.port, self.delay_seconds = target_port, port, 0.0
+        self.mend()
+
+    def mend(self):
+        """Take connections (again), on the same port."""
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._listener.getsockname()[1]
+        self._ends, self._threads, self._is_cut = [], [], False
+        self._run(self._accept, self._listener)
+
+    def cut(self):
+        """Break every connection and refuse new ones."""
+        self._is_cut = True
+        for end in [self._listener, *self._ends]:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for end in [self._listener, *self._ends]:
+            end.close()
+
+    def cut_for(self, seconds):
+        self.cut()
+        time.sleep(seconds)
+        self.mend()
+
+    def _run(self, function, *arguments):
+        thread = threading.Thread(target=function, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self, listener):
+        while not self._is_cut:
+            try:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._target_port))
+            except OSError:
+                return
+            self._ends += [near, far]
+            self._run(self._forward, near, far)
+
+    def _forward(self, near, far):
+        other = {near: far, far: near}
+        with contextlib.suppress(OSError):
+            while not self._is_cut:
+                for source in select.select([near, far], [], [], 1.0)[0]:
+                    data = source.recv(1 << 16)
+                    if source is near:
+                        time.sleep(self.delay_seconds)
+                    if not data:
+                        return self._hang_up(near, far)
+                    other[source].sendall(data)
+        return self._hang_up(near, far)
+
+    def _hang_up(self, *ends):
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory):
+    server = S3Server(tmp_path_factory.mktemp("s3") / "server.log")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3_credentials(monkeypatch):
+    """Credentials as users give them, and nothing of the machine's own."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test-key",
+        "AWS_SECRET_ACCESS_KEY": "test-secret",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def s3_uri(s3_server, s3_credentials, monkeypatch):
+    """An empty prefix in an empty bucket; the server is named by the environment."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{s3_server.port}")
+    return f"s3://{s3_server.make_bucket()}/results"
+
+
+@pytest.fixture
+def s3_line(s3_server, s3_credentials, monkeypatch):
+    """A line to the server that can be cut; the environment names it, not the server."""
+    line = Line(s3_server.port)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{line.port}")
+    yield line
+    line.cut()
