@@ -31,7 +31,7 @@ class RunSlots(NamedTuple):
 
     Attributes:
         started: Unix time of the first start.
-        window_seconds: from the first start to the last one.
+        window_seconds: from the first start to the last one; 0 where no attempt has a known end.
         num_slots: as recorded; where more attempts ran at a time, or nothing is recorded, as many as those.
         is_recorded: whether the driver's count of slots is known.
         busy_seconds: of all slots together, within the window.
@@ -66,14 +66,14 @@ def pack(intervals: Sequence[tuple[float, float]]) -> list[int]:
     error: min(`CLOCK_ERROR_SECONDS`, a tenth of the shorter of the two intervals).
 
     Args:
-        intervals: (start, end) in seconds, in any order.
+        intervals: (start, end) in seconds, in any order; of equal starts the first has the lower slot.
 
     Returns:
         Slots from 0, in the order of `intervals`.
     """
     slots = [0] * len(intervals)
     last: list[tuple[float, float]] = []  # of each slot: the interval in it that ends last
-    for index in sorted(range(len(intervals)), key=lambda index: intervals[index]):
+    for index in sorted(range(len(intervals)), key=lambda index: intervals[index][0]):
         start, end = intervals[index]
         free = [slot for slot, (_, busy_until) in enumerate(last) if busy_until <= start]
         nearly_free = [
@@ -104,7 +104,8 @@ def utilisation(runs: Sequence[RunSlots]) -> float | None:
     before it recorded s, for which the number of slots seen busy stands in, may U be too high.
 
     Returns:
-        A fraction in [0, 1]; None where the window has no length (a single cell, or all started at once).
+        A fraction in [0, 1]; None where the window has no length (a single cell, all started at once, or no
+        end known).
     """
     available_seconds = sum(run.num_slots * run.window_seconds for run in runs)
     if available_seconds <= 0:
@@ -119,6 +120,8 @@ def pack_runs(log: AttemptLog) -> tuple[RunSlots, ...]:
 
 def _pack_run(attempts: Sequence[Attempt], run: Run | None) -> RunSlots:
     first, last = attempts[0].started, max(attempt.started for attempt in attempts)
+    if all(attempt.ended is None for attempt in attempts):
+        last = first  # a driver killed at once tells nothing of how busy its slots were
     slots: list[tuple[str, int]] = []
     bars: list[Bar] = []
     busy_seconds = 0.0

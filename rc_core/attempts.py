@@ -11,8 +11,17 @@ import os
 import traceback
 from typing import Any
 
-from rc_core.experiment import ATTEMPTS_FILE, FAILURE_FILE, LOG_FILE, read_json, write_json
+from rc_core.cells import Cell, cell_to_dict
+from rc_core.experiment import (
+    ATTEMPTS_FILE,
+    FAILURE_FILE,
+    LOG_FILE,
+    DamagedFileError,
+    read_json,
+    write_json,
+)
 from rc_core.provenance import host_name, utc_now
+from rc_core.recipes import Recipe, differing_fields, recipe_to_dict
 from rc_core.storage import Storage
 
 
@@ -25,11 +34,18 @@ class Attempt:
 
     Args:
         folder: the cell's folder.
+        cell: what is tried.
+        recipe: its settings.
+
+    Raises:
+        ValueError: the folder is that of another cell or recipe; nothing is written into it.
     """
 
-    def __init__(self, folder: Storage) -> None:
+    def __init__(self, folder: Storage, cell: Cell, recipe: Recipe) -> None:
         self._folder = folder
-        earlier = read_json(folder, ATTEMPTS_FILE)
+        earlier = _read_attempts(folder)
+        if earlier is not None:
+            require_same(earlier, cell, recipe, f"{folder.location}/{ATTEMPTS_FILE}")
         this = {"started": utc_now(), "host": host_name(), "pid": os.getpid()}
         self.all: list[dict[str, Any]] = [*(earlier["attempts"] if earlier else []), this]
         self.number = len(self.all)
@@ -37,7 +53,8 @@ class Attempt:
         if self.number > 1:
             self._lines = _read_lines(folder)
         folder.delete(FAILURE_FILE)
-        write_json(folder, ATTEMPTS_FILE, {"format": 1, "attempts": self.all})
+        identity = {"cell": cell_to_dict(cell), "recipe": recipe_to_dict(recipe)}
+        write_json(folder, ATTEMPTS_FILE, {"format": 1, **identity, "attempts": self.all})
         self.say(f"attempt {self.number} on {this['host']}, process {this['pid']}")
         self.write_log()
 
@@ -59,13 +76,47 @@ class Attempt:
         message = f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
         self.say(f"failed: {message}\n{trace}")
-        self.write_log()
-        write_json(
-            self._folder,
-            FAILURE_FILE,
-            {"error": message, "traceback": trace, "host": host_name(), "time": utc_now()},
-        )
+        failure = {"error": message, "traceback": trace, "host": host_name(), "time": utc_now()}
+        try:
+            write_json(self._folder, FAILURE_FILE, failure)
+            self.write_log()
+        except OSError as storage_error:  # e.g. the disk is full, which may be why the attempt failed
+            error.add_note(f"the failure could not be written to {self._folder.location}: {storage_error}")
         return message
+
+
+def require_same(found: dict[str, Any], cell: Cell, recipe: Recipe, where: str) -> None:
+    """Refuse a folder that is another cell's, or the same cell's of another recipe.
+
+    Args:
+        found: JSON with the fields `cell` and `recipe`.
+        cell: what should be there.
+        recipe: its settings.
+        where: what `found` was read from, for the message.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    lines = differing_fields(found["cell"], cell_to_dict(cell))
+    if lines:
+        raise ValueError(
+            f"{where}: holds another cell than {cell.cell_id}; they differ (there | asked for) in "
+            f"{', '.join(lines)}; choose another output folder"
+        )
+    lines = differing_fields(found["recipe"], recipe_to_dict(recipe))
+    if lines:
+        raise ValueError(
+            f"{where}: holds another recipe; they differ (there | asked for) in {', '.join(lines)}; choose "
+            "another output folder"
+        )
+
+
+def _read_attempts(folder: Storage) -> dict[str, Any] | None:
+    """A damaged file only loses the count of earlier attempts."""
+    try:
+        return read_json(folder, ATTEMPTS_FILE)
+    except DamagedFileError:
+        return None
 
 
 def _read_lines(folder: Storage) -> list[str]:

@@ -5,6 +5,7 @@ A cell is its content: two equal cells have one id, and the id names the folder 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 
 def _require_fraction(name: str, value: float, decimals: int, *, below_one: bool = False) -> None:
     allowed = "in [0, 1)" if below_one else "in [0, 1]"
-    if not (0 <= value < 1 if below_one else 0 <= value <= 1):
+    fits = 0 <= value < 1 if below_one else 0 <= value <= 1
+    if not fits or math.copysign(1, value) < 0:  # -0.0 would give another id than 0.0
         raise ValueError(f"{name} = {value!r}: must be {allowed} (a fraction, not a percentage)")
     if round(value, decimals) != value:
         raise ValueError(
@@ -21,8 +23,8 @@ def _require_fraction(name: str, value: float, decimals: int, *, below_one: bool
 
 
 def _require_seed(seed: int) -> None:
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed = {seed!r}: must be in [0, 2**32), the range of numpy's RandomState")
+    if type(seed) is not int or not 0 <= seed < 2**32:  # True and 42.0 would give other ids than 1 and 42
+        raise ValueError(f"seed = {seed!r}: must be an int in [0, 2**32), the range of numpy's RandomState")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,8 +77,14 @@ def save_checkpoint(folder: Storage, step: int, tensors: dict[str, Tensor], meta
     folder.delete(META_FILE)
     folder.write(TENSORS_FILE, content)
     described = {"format": 1, "step": step, "tensors_sha256": sha256, **meta}
+    described["meta_sha256"] = _meta_sha256(described)
     folder.write(META_FILE, (json.dumps(described, allow_nan=False) + "\n").encode())
     return sha256
+
+
+def _meta_sha256(described: dict[str, Any]) -> str:
+    """Hash of the JSON's other fields, in a form that does not depend on their order."""
+    return hashlib.sha256(json.dumps(described, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def load_checkpoint(folder: Storage) -> Checkpoint:
@@ -90,6 +96,8 @@ def load_checkpoint(folder: Storage) -> Checkpoint:
     """
     try:
         meta = json.loads(folder.read(META_FILE))
+        if meta.pop("meta_sha256") != _meta_sha256(meta):
+            raise CheckpointError(f"{folder.location}/{META_FILE}: not what was written; the file is damaged")
         content = folder.read(TENSORS_FILE)
         sha256 = hashlib.sha256(content).hexdigest()
         if sha256 != meta["tensors_sha256"]:
@@ -98,7 +106,14 @@ def load_checkpoint(folder: Storage) -> Checkpoint:
                 f"{meta['tensors_sha256']}; the file is damaged"
             )
         return Checkpoint(meta["step"], load_tensors(content), meta, sha256)
-    except (FileNotFoundError, NotADirectoryError, KeyError, TypeError, SafetensorError) as error:
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
         raise CheckpointError(f"{folder.location}: not a whole checkpoint ({error})") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{folder.location}/{META_FILE}: not valid JSON ({error})") from error

@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
-from rc_core.attempts import Attempt
+from rc_core.attempts import Attempt, require_same
 from rc_core.cells import Cell, PruneCell, TrainCell, cell_to_dict
+from rc_core.checkpointer import CellInterrupted, Checkpointer
 from rc_core.checkpoints import (
     FINAL,
     Checkpoint,
@@ -31,6 +32,7 @@ from rc_core.experiment import (
     RECORD_FILE,
     empty_row,
     read_json,
+    read_record,
     write_json,
 )
 from rc_core.history import DivergenceError
@@ -42,10 +44,6 @@ from rc_core.training import DenseTraining, Hook, Phase, Surgery, build_model, r
 
 # The part of the state that children of a finished cell and later evaluations need.
 _FINAL_PARTS = ("model.", "mask.")
-
-
-class CellInterrupted(Exception):  # noqa: N818 (it is no error)
-    """The cell was asked to stop and wrote a checkpoint; running it again goes on from there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,11 +125,12 @@ def run_cell(
         CellInterrupted: `execution.should_stop` said so.
     """
     execution = execution or Execution()
-    record = read_json(folder, RECORD_FILE)
+    record = read_record(folder)
     if record is not None:
-        _require_same(record, cell, recipe, f"{folder.location}/{RECORD_FILE}")
+        require_same(record, cell, recipe, f"{folder.location}/{RECORD_FILE}")
+        delete_checkpoints(folder, keep_newest=0)  # left where a process died right after its record
         return record
-    attempt = Attempt(folder)
+    attempt = Attempt(folder, cell, recipe)
 
     def say(line: str) -> None:
         attempt.say(line)
@@ -180,13 +179,22 @@ def _run_attempt(
     )
     warm_start = finished_parent(cell, recipe, parent) if isinstance(cell, PruneCell) else None
     phase = _start(cell, recipe, examples, num_classes, device, warm_start)
+    parent_sha256 = warm_start.sha256 if warm_start else None
     described: dict[str, Any] = {
         "cell": cell_to_dict(cell),
         "recipe": recipe_to_dict(recipe),
-        "parent_sha256": warm_start.sha256 if warm_start else None,
+        "parent_sha256": parent_sha256,
     }
-    spent_seconds = _resume(phase, folder, described, say)
-    checkpointer = Checkpointer(folder, described, execution, start_seconds - spent_seconds, say)
+    spent_seconds = _resume(phase, folder, cell, recipe, parent_sha256, say)
+    checkpointer = Checkpointer(
+        folder,
+        described,
+        every_seconds=execution.checkpoint_seconds,
+        keep_newest=execution.keep_checkpoints,
+        should_stop=execution.should_stop,
+        zero_seconds=start_seconds - spent_seconds,
+        say=say,
+    )
     run_phase(phase, (checkpointer, *execution.hooks))
     figures, layers = _measure(phase, examples)
     final_tensors = {
@@ -200,7 +208,7 @@ def _run_attempt(
     row |= {
         "status": "done",
         "randomization_actual": float(examples.given.redrawn.mean()),
-        "parent_sha256": described["parent_sha256"],
+        "parent_sha256": parent_sha256,
         "steps": phase.step,
         "wall_seconds": wall_seconds,
         "images_per_second": phase.step * batch_size / wall_seconds,
@@ -235,59 +243,6 @@ def _run_attempt(
     }
 
 
-class Checkpointer:
-    """Hook that writes a checkpoint now and then, and one more when the cell is asked to stop.
-
-    Args:
-        folder: the cell's folder.
-        described: what every checkpoint's JSON says of the cell.
-        execution: how often, how many, and whether to stop.
-        zero_seconds: `perf_counter` time at which the cell would have begun, had it never been interrupted.
-        say: takes a line for the log.
-    """
-
-    def __init__(
-        self,
-        folder: Storage,
-        described: dict[str, Any],
-        execution: Execution,
-        zero_seconds: float,
-        say: Callable[[str], None],
-    ) -> None:
-        self._folder, self._described, self._execution = folder, described, execution
-        self._zero_seconds, self._say = zero_seconds, say
-        self._last_seconds = time.perf_counter()
-
-    @property
-    def wall_seconds(self) -> float:
-        """Time spent on the cell, earlier attempts included as far as they left a checkpoint."""
-        return time.perf_counter() - self._zero_seconds
-
-    def __call__(self, phase: Phase) -> None:
-        """See `rc_core.training.Hook`."""
-        if phase.step == phase.num_steps:
-            return
-        stop = self._execution.should_stop()
-        due = time.perf_counter() - self._last_seconds >= self._execution.checkpoint_seconds
-        if stop or due:
-            self.save(phase)
-        if stop:
-            self._say(f"stopped at step {phase.step} of {phase.num_steps}, checkpoint written")
-            raise CellInterrupted(f"asked to stop at step {phase.step} of {phase.num_steps}")
-
-    def save(self, phase: Phase) -> None:
-        """Write a checkpoint and delete those that are no longer kept."""
-        meta = {"history": phase.history.columns, "wall_seconds": self.wall_seconds}
-        save_checkpoint(
-            self._folder.folder(checkpoint_name(phase.step)),
-            phase.step,
-            phase.tensors(),
-            self._described | meta,
-        )
-        delete_checkpoints(self._folder, keep_newest=self._execution.keep_checkpoints)
-        self._last_seconds = time.perf_counter()
-
-
 def finished_parent(cell: PruneCell, recipe: Recipe, parent: Storage | None) -> Checkpoint:
     """The final checkpoint of a pruning cell's parent, verified against the parent's record.
 
@@ -300,7 +255,7 @@ def finished_parent(cell: PruneCell, recipe: Recipe, parent: Storage | None) -> 
     record = read_json(parent, RECORD_FILE)
     if record is None:
         raise CheckpointError(f"{parent.location}: {cell.parent.cell_id} is not finished; train it first")
-    _require_same(record, cell.parent, recipe, f"{parent.location}/{RECORD_FILE}")
+    require_same(record, cell.parent, recipe, f"{parent.location}/{RECORD_FILE}")
     checkpoint = load_checkpoint(parent.folder(FINAL))
     if checkpoint.sha256 != record["checkpoint_sha256"]:
         raise CheckpointError(
@@ -308,18 +263,6 @@ def finished_parent(cell: PruneCell, recipe: Recipe, parent: Storage | None) -> 
             f"{record['checkpoint_sha256']}; delete the folder and train {cell.parent.cell_id} again"
         )
     return checkpoint
-
-
-def _require_same(record: dict[str, Any], cell: Cell, recipe: Recipe, where: str) -> None:
-    for name, expected in (("cell", cell_to_dict(cell)), ("recipe", recipe_to_dict(recipe))):
-        if record[name] != expected:
-            _refuse(name, record[name], expected, where)
-
-
-def _refuse(name: str, found: object, expected: object, where: str) -> NoReturn:
-    raise ValueError(
-        f"{where}: holds another {name} ({found!r} instead of {expected!r}); choose another output folder"
-    )
 
 
 def _start(
@@ -338,7 +281,14 @@ def _start(
     return Surgery(cell, recipe, model, examples.train, select(warm_start.tensors, "model."))
 
 
-def _resume(phase: Phase, folder: Storage, described: dict[str, Any], say: Callable[[str], None]) -> float:
+def _resume(
+    phase: Phase,
+    folder: Storage,
+    cell: Cell,
+    recipe: Recipe,
+    parent_sha256: str | None,
+    say: Callable[[str], None],
+) -> float:
     """Continue from the newest whole checkpoint; returns the seconds that it took to get there."""
     checkpoint, passed_over = newest_checkpoint(folder)
     for line in passed_over:
@@ -346,13 +296,11 @@ def _resume(phase: Phase, folder: Storage, described: dict[str, Any], say: Calla
     if checkpoint is None:
         delete_checkpoints(folder, keep_newest=0)
         return 0.0
-    for name in ("cell", "recipe"):
-        if checkpoint.meta[name] != described[name]:
-            _refuse(name, checkpoint.meta[name], described[name], f"{folder.location}: its checkpoint")
-    if checkpoint.meta["parent_sha256"] != described["parent_sha256"]:
+    require_same(checkpoint.meta, cell, recipe, f"{folder.location}: its checkpoint")
+    if checkpoint.meta["parent_sha256"] != parent_sha256:
         raise CheckpointError(
             f"{folder.location}: its checkpoint started from a parent with SHA-256 "
-            f"{checkpoint.meta['parent_sha256']}, but the parent is now {described['parent_sha256']}; "
+            f"{checkpoint.meta['parent_sha256']}, but the parent is now {parent_sha256}; "
             "delete the folder"
         )
     for step in checkpoint_steps(folder):

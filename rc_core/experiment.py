@@ -222,7 +222,9 @@ class CellState(NamedTuple):
         return max(len(self.attempts), int(self.row["status"] == "done"))
 
 
-def read_states(storage: Storage, known: Mapping[str, CellState] | None = None) -> list[CellState]:
+def read_states(
+    storage: Storage, known: Mapping[str, CellState] | None = None, now: float | None = None
+) -> list[CellState]:
     """The state of every cell: of the grid if there is one, else of the folders.
 
     A folder without `sweep.json` (single cells by `rcsweep train` and `prune`) gives its finished cells. A
@@ -231,6 +233,7 @@ def read_states(storage: Storage, known: Mapping[str, CellState] | None = None) 
     Args:
         storage: the experiment's folder.
         known: states from an earlier call, by cell id; cells that were done then are not read again.
+        now: Unix time, to tell whether the driver lives; None asks the clock.
 
     Raises:
         FileNotFoundError: nothing in the folder is an experiment or a cell.
@@ -239,7 +242,7 @@ def read_states(storage: Storage, known: Mapping[str, CellState] | None = None) 
     if sweep is None:
         return _states_of_loose_cells(storage)
     # The driver first: a cell that finishes after this look has its record by the time its folder is read.
-    driver = read_driver(storage)
+    driver = read_driver(storage, now)
     running = set(driver["running"]) if driver else set()
     present = set(storage.names())
     states = {
@@ -305,9 +308,10 @@ def _state_of_cell(
     if failure is not None:
         row |= {"status": "failed", "error": failure.get("error", f"{FAILURE_FILE} names no error")}
         return CellState(row, attempts, failure.get("time"))
-    # A living driver may have started the cell since its last heartbeat.
-    is_new = driver is not None and bool(attempts) and _started_since(attempts[-1], driver["time"] - 1)
-    return CellState(row, attempts, is_orphaned=bool(attempts) and row["error"] is None and not is_new)
+    if driver is not None and attempts and unix_seconds(attempts[-1]["started"]) >= driver["time"] - 1:
+        # A living driver has started the cell since its last heartbeat; one second is for their clocks.
+        return CellState(row | {"status": "running", "error": None}, attempts)
+    return CellState(row, attempts, is_orphaned=bool(attempts) and row["error"] is None)
 
 
 def _state_of_record(record: dict[str, Any], empty: dict[str, Any]) -> CellState:
@@ -325,10 +329,6 @@ def _read_attempts(folder: Storage) -> tuple[dict[str, Any], ...]:
     except DamagedFileError:
         return ()
     return tuple(content.get("attempts", ())) if content else ()
-
-
-def _started_since(attempt: dict[str, Any], time_seconds: float) -> bool:
-    return unix_seconds(attempt["started"]) >= time_seconds
 
 
 def _reason(error: DamagedFileError) -> str:

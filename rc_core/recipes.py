@@ -7,6 +7,7 @@ seed). It is stored in `sweep.json`; two sweeps under one name must have equal r
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +45,13 @@ class TrainSchedule:
     def __post_init__(self) -> None:
         _require(self.num_steps >= 1, "train.num_steps", self.num_steps, "at least 1")
         _require(self.batch_size >= 1, "train.batch_size", self.batch_size, "at least 1")
+        _require(self.reference_steps >= 1, "train.reference_steps", self.reference_steps, "at least 1")
+        _require(
+            all(0 <= rate < math.inf for rate in self.learning_rates),
+            "train.learning_rates",
+            self.learning_rates,
+            "finite and at least 0",
+        )
         _require(0 <= self.momentum < 1, "train.momentum", self.momentum, "in [0, 1)")
         _require(
             len(self.learning_rates) == len(self.boundary_steps) + 1,
@@ -100,6 +108,11 @@ class PruneSchedule:
     def __post_init__(self) -> None:
         _require(self.num_steps >= 1, "prune.num_steps", self.num_steps, "at least 1")
         _require(self.batch_size >= 1, "prune.batch_size", self.batch_size, "at least 1")
+        for name in ("learning_rate", "learning_rate_decay", "probability_decay"):
+            value = getattr(self, name)
+            _require(0 <= value < math.inf, f"prune.{name}", value, "finite and at least 0")
+        for name in ("num_probability_stairs", "num_threshold_updates"):
+            _require(getattr(self, name) >= 1, f"prune.{name}", getattr(self, name), "at least 1")
         _require(0 <= self.momentum < 1, "prune.momentum", self.momentum, "in [0, 1)")
         _require(0 < self.ramp_fraction <= 1, "prune.ramp_fraction", self.ramp_fraction, "in (0, 1]")
         _require(
@@ -149,6 +162,9 @@ class Recipe:
     def __post_init__(self) -> None:
         _require(self.depth >= 8 and (self.depth - 2) % 6 == 0, "depth", self.depth, "6n + 2 with n >= 1")
         _require(self.width >= 1, "width", self.width, "at least 1")
+        for name in ("num_train_examples", "num_test_examples", "image_size"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, value, "at least 1, or None")
         _require(
             0 < self.batch_norm_momentum <= 1, "batch_norm_momentum", self.batch_norm_momentum, "in (0, 1]"
         )

@@ -6,6 +6,7 @@ file system or an object store such as `s3://bucket/prefix` (object_storage.py).
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -15,6 +16,8 @@ from typing import Protocol
 
 from rc_core.object_storage import ArrowStorage, ObjectStore, is_outage, open_s3
 from rc_core.outages import Outages, default_patience_seconds
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Storage(Protocol):
@@ -70,8 +73,25 @@ class LocalStorage:
         return (self.path / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
-        """See `Storage.write`: a temporary file, fsync, rename."""
+        """See `Storage.write`: a temporary file, fsync, rename.
+
+        Raises:
+            OSError: it cannot be written; on a full disk the message names the file and what to do.
+        """
         target = self.path / name
+        try:
+            self._replace(target, content)
+        except OSError as error:
+            if error.errno not in _NO_SPACE:
+                raise
+            raise OSError(
+                error.errno,
+                f"{os.strerror(error.errno)} for {len(content):,} bytes; free some space, then give the same "
+                "command again",
+                str(target),
+            ) from error
+
+    def _replace(self, target: Path, content: bytes) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:

@@ -1,6 +1,5 @@
 """A real S3 API on the loopback interface, and a line to it that can be cut."""
 
-import contextlib
 import re
 import select
 import socket
@@ -57,27 +56,31 @@ class S3Server:
 class Line:
     """Forwards connections to a port of this machine, late if wanted; refuses them while it is cut."""
 
-    def __init__(self, target_port, port=0):
-        self._target_port, self.port, self.delay_seconds = target_port, port, 0.0
+    POLL_SECONDS = 0.02
+
+    def __init__(self, target_port):
+        self._target_port, self.port, self.delay_seconds = target_port, 0, 0.0
+        self._changing = threading.Lock()
+        self._is_cut = None
         self.mend()
 
     def mend(self):
         """Take connections (again), on the same port."""
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self._listener.getsockname()[1]
-        self._ends, self._threads, self._is_cut = [], [], False
-        self._run(self._accept, self._listener)
+        with self._changing:
+            assert self._is_cut is None, "mended before it was cut"
+            listener = socket.create_server(("127.0.0.1", self.port))
+            self.port = listener.getsockname()[1]
+            self._is_cut, self._threads = threading.Event(), []
+            self._run(self._accept, listener, self._is_cut)
 
     def cut(self):
-        """Break every connection and refuse new ones."""
-        self._is_cut = True
-        for end in [self._listener, *self._ends]:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        for end in [self._listener, *self._ends]:
-            end.close()
+        """Break every connection and refuse new ones. A line that is cut stays so."""
+        with self._changing:
+            if self._is_cut is not None:
+                self._is_cut.set()
+                for thread in self._threads:  # grows until the first one, which accepts, has ended
+                    thread.join()
+                self._is_cut = None
 
     def cut_for(self, seconds):
         self.cut()
@@ -89,33 +92,26 @@ class Line:
         self._threads.append(thread)
         thread.start()
 
-    def _accept(self, listener):
-        while not self._is_cut:
-            try:
-                near, _ = listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._target_port))
-            except OSError:
-                return
-            self._ends += [near, far]
-            self._run(self._forward, near, far)
+    def _accept(self, listener, is_cut):
+        with listener:
+            while not is_cut.is_set():
+                if select.select([listener], [], [], self.POLL_SECONDS)[0]:
+                    self._run(self._forward, listener.accept()[0], is_cut)
 
-    def _forward(self, near, far):
-        other = {near: far, far: near}
-        with contextlib.suppress(OSError):
-            while not self._is_cut:
-                for source in select.select([near, far], [], [], 1.0)[0]:
-                    data = source.recv(1 << 16)
-                    if source is near:
-                        time.sleep(self.delay_seconds)
+    def _forward(self, near, is_cut):
+        with near, socket.create_connection(("127.0.0.1", self._target_port)) as far:
+            other = {near: far, far: near}
+            while not is_cut.is_set():
+                for source in select.select([near, far], [], [], self.POLL_SECONDS)[0]:
+                    try:
+                        data = source.recv(1 << 16)
+                        if source is near:
+                            time.sleep(self.delay_seconds)
+                        other[source].sendall(data)
+                    except OSError:  # one end hung up
+                        return
                     if not data:
-                        return self._hang_up(near, far)
-                    other[source].sendall(data)
-        return self._hang_up(near, far)
-
-    def _hang_up(self, *ends):
-        for end in ends:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                        return
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,21 @@ from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress
 from tune_experiments.queue import PARENT_FAILED, CellQueue
 
 
+def _forget(trial: Trial) -> None:
+    """Free what Tune keeps of an ended trial and nobody reads: some 50 kB, statistics of every metric most.
+
+    Tune's snapshot, which carries each trial's state, is never restored.
+    """
+    trial.run_metadata.metric_analysis.clear()
+    trial.run_metadata.metric_n_steps.clear()
+    trial.run_metadata.last_result = {}
+    trial.get_json_state = _empty_state
+
+
+def _empty_state() -> str:
+    return "{}"
+
+
 class SweepCallback(tune.Callback):
     """Tells the queue and the display what became of each trial."""
 
@@ -47,6 +62,7 @@ class SweepCallback(tune.Callback):
             self._display.event(self._progress.cell_finished(cell, result))
         else:
             self._fail(trial, result.get("error", "the trial ended without a result"))
+        _forget(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial failed more often than it may."""

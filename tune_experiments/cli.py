@@ -17,8 +17,8 @@ from tune_experiments.commands.data import Data
 from tune_experiments.commands.options import EXIT_FAILED, EXIT_USAGE, UsageError
 from tune_experiments.commands.results import Export, Figure, Report
 from tune_experiments.commands.single import Eval, Prune, Train
-from tune_experiments.commands.sweep import Plan, Retry, Run
 from tune_experiments.commands.status import Status
+from tune_experiments.commands.sweep import Plan, Retry, Run
 from tune_experiments.plan import PlanError
 
 Command = (

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Any
 
-from rc_core.experiment import DRIVER_FILE, read_json, write_json
+from rc_core.experiment import DRIVER_FILE, DamagedFileError, read_json, write_json
 from rc_core.processes import process_space
 from rc_core.provenance import host_name
 from rc_core.storage import Storage
@@ -70,11 +70,11 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write the last beat, which says that the driver ended."""
+        """Write the last beat, which says that the driver ended; not over the heartbeat of another one."""
         self._ended.set()
         self._thread.join()
         self._display.close()
-        self._try_to(lambda: self._write(ended=time.time()))
+        self._try_to(lambda: self._write(ended=time.time()) if self._read_successor() is None else None)
 
     def _beat(self) -> None:
         next_write_seconds = time.monotonic() + HEARTBEAT_SECONDS
@@ -91,14 +91,23 @@ class Heartbeat:
                 self._try_to(self._check_and_write)
 
     def _check_and_write(self) -> None:
-        found = read_json(self._experiment, DRIVER_FILE)
-        if found is not None and found["token"] != self._token:
+        successor = self._read_successor()
+        if successor is not None:
             self._display.event(
-                f"process {found['pid']} on {found['host']} took this sweep over: it took us for dead"
+                f"process {successor.get('pid')} on {successor.get('host')} took this sweep over: "
+                "it took us for dead"
             )
             self._stop_requested.set()
             return
         self._write(ended=None)
+
+    def _read_successor(self) -> dict[str, Any] | None:
+        """The heartbeat of another driver, if one took this sweep over."""
+        try:
+            found = read_json(self._experiment, DRIVER_FILE)
+        except DamagedFileError:  # no driver writes such a file: it is mended by writing it anew
+            return None
+        return found if found is not None and found.get("token", self._token) != self._token else None
 
     def _try_to(self, action: Any) -> None:
         """A full disk or an outage of the storage must not end the sweep's own watch."""
@@ -111,7 +120,7 @@ class Heartbeat:
         beat = {
             "time": time.time(),
             "ended": ended,
-            "running": self._queue.running(),
+            "running": self._progress.running_ids(),
             "eta_seconds": None if ended else self._progress.eta_seconds(),
         }
         write_json(self._experiment, DRIVER_FILE, self._content | beat)

@@ -106,6 +106,10 @@ class SweepProgress:
             f"{waiting} waiting; {spent} spent, about {format_seconds(self.eta_seconds())} left"
         )
 
+    def running_ids(self) -> list[str]:
+        """Ids of the cells that have a slot."""
+        return list(self._start_seconds)
+
     def running_lines(self) -> list[str]:
         """One line for each running cell."""
         now = time.monotonic()

@@ -48,19 +48,24 @@ def gpus_per_trial(wanted: float | None) -> float:
 
 
 def count_slots(cpus_per_trial: int, gpus_per_trial: float) -> int:
-    """How many trials the cluster holds at a time, as it is now.
-
-    Raises:
-        PlanError: not even one.
-    """
+    """How many trials Ray has room for at a time as it is now; an autoscaling cluster may begin with 0."""
     resources = ray.cluster_resources()
     slots = int(resources.get("CPU", 0) // cpus_per_trial)
     if gpus_per_trial:
         per_gpu = int(1 / gpus_per_trial) if gpus_per_trial < 1 else 1 / gpus_per_trial
         slots = min(slots, int(resources.get("GPU", 0) * per_gpu))
-    if slots < 1:
+    return slots
+
+
+def require_room(num_slots: int, cpus_per_trial: int, gpus_per_trial: float) -> None:
+    """Refuse a sweep of which no trial fits on this machine.
+
+    Raises:
+        PlanError: `num_slots` is 0.
+    """
+    if num_slots < 1:
+        resources = ray.cluster_resources()
         raise PlanError(
             f"--cpus-per-trial {cpus_per_trial} --gpus-per-trial {gpus_per_trial:g}: no trial fits; Ray has "
             f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
         )
-    return slots

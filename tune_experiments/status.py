@@ -101,7 +101,7 @@ def read_status(
         FileNotFoundError: nothing there is an experiment or a cell.
     """
     now = time.time() if now is None else now
-    states = read_states(experiment, known)
+    states = read_states(experiment, known, now)
     driver = read_json(experiment, DRIVER_FILE)
     if driver is None:
         driver_state = "none"
@@ -204,12 +204,13 @@ def _driver_text(status: SweepStatus) -> str:
 
 def _pace_text(status: SweepStatus) -> str:
     parts = []
-    if status.pace:
-        num_cells, seconds = status.pace
+    num_cells, seconds = status.pace or (0, 0.0)
+    if num_cells:
         rate = num_cells / seconds
         units = (("a second", 1), ("a minute", 60), ("an hour", 3600))
         unit, factor = next((unit for unit in units if rate * unit[1] >= 1), units[-1])
-        parts.append(f"{num_cells} cells in {format_seconds(seconds)}, {rate * factor:.1f} {unit}")
+        cells = "1 cell" if num_cells == 1 else f"{num_cells} cells"
+        parts.append(f"{cells} in {format_seconds(seconds)}, {rate * factor:.1f} {unit}")
     if status.eta_seconds is not None:
         parts.append(f"about {format_seconds(status.eta_seconds)} left")
     return f"pace: {'; '.join(parts)}" if parts else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from rc_core.experiment import read_json, write_json
+from rc_core.experiment import DamagedFileError, read_json, write_json
 from rc_core.storage import LocalStorage, Storage
 
 STOP_FILE = "stop.json"
@@ -42,5 +42,8 @@ class StopPoll:
         if time.monotonic() < self._next_seconds:
             return False
         self._next_seconds = time.monotonic() + self._every_seconds
-        request = read_json(self._experiment, STOP_FILE)
-        return request is not None and request["driver"] == self._driver_token
+        try:
+            request = read_json(self._experiment, STOP_FILE)
+        except DamagedFileError:  # no driver writes half a request, so nobody asked
+            return False
+        return request is not None and request.get("driver") == self._driver_token

@@ -37,6 +37,8 @@ from tune_experiments.settings import SweepOutcome, SweepSettings
 from tune_experiments.stop_request import clear_stop_request
 from tune_experiments.trainables import TrialContext, run_trial
 
+MAX_PENDING_TRIALS = 200
+
 
 def run_sweep(
     recipe: Recipe,
@@ -71,6 +73,8 @@ def run_sweep(
         with Interrupts() as interrupts, ray_session.session(settings.address, experiment):
             gpus_per_trial = ray_session.gpus_per_trial(settings.gpus_per_trial)
             num_slots = ray_session.count_slots(settings.cpus_per_trial, gpus_per_trial)
+            if settings.address is None:
+                ray_session.require_room(num_slots, settings.cpus_per_trial, gpus_per_trial)
             context = TrialContext(
                 recipe=recipe,
                 num_classes=dataset_info(recipe.dataset, settings.data_dir).num_classes,
@@ -83,7 +87,7 @@ def run_sweep(
                 code_version=code_version(),
             )
             trainable = tune.with_parameters(trial, context=context, train=train, test=test)
-            progress = SweepProgress(queue, num_slots, plan.cell_seconds)
+            progress = SweepProgress(queue, max(1, num_slots), plan.cell_seconds)
             display = open_display(progress)
             callback = SweepCallback(queue, progress, display, experiment)
             heartbeat = Heartbeat(
@@ -92,7 +96,9 @@ def run_sweep(
             start_seconds = time.monotonic()
             heartbeat.start()
             try:
-                _fit(trainable, queue, callback, num_slots, gpus_per_trial, experiment, settings)
+                # On a cluster, trials that wait for a slot are what makes the autoscaler add workers.
+                concurrent = num_slots if settings.address is None else max(num_slots, MAX_PENDING_TRIALS)
+                _fit(trainable, queue, callback, concurrent, gpus_per_trial, experiment, settings)
             finally:
                 sweep_seconds = time.monotonic() - start_seconds
                 heartbeat.stop()
@@ -107,7 +113,7 @@ def _fit(
     trainable: Any,
     queue: CellQueue,
     callback: SweepCallback,
-    num_slots: int,
+    max_concurrent: int,
     gpus_per_trial: float,
     experiment: Storage,
     settings: SweepSettings,
@@ -120,7 +126,7 @@ def _fit(
         tune.Tuner(
             tune.with_resources(trainable, tune.PlacementGroupFactory([resources])),
             tune_config=tune.TuneConfig(
-                search_alg=CellSearch(queue, max_concurrent=num_slots),
+                search_alg=CellSearch(queue, max_concurrent=max_concurrent),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=_trial_name,

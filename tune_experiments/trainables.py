@@ -14,9 +14,10 @@ from typing import Any
 from ray import tune
 
 from rc_core.cells import PruneCell, cell_from_dict
+from rc_core.checkpointer import CellInterrupted
 from rc_core.checkpoints import CheckpointError
 from rc_core.datasets import Split
-from rc_core.execution import CellInterrupted, Execution, run_cell
+from rc_core.execution import Execution, run_cell
 from rc_core.history import DivergenceError
 from rc_core.recipes import Recipe
 from rc_core.storage import open_storage

@@ -162,18 +162,8 @@ def plot_slots(source: SlotsInfo | AttemptLog) -> go.Figure:
         )
         traces += _panel_traces(run, suffix, unit_seconds, styles, shown)
         annotations.append(_title(run, number, len(info.runs), suffix))
-        shapes.append(
-            {
-                "type": "line",
-                "x0": run.window_seconds / unit_seconds,
-                "x1": run.window_seconds / unit_seconds,
-                "y0": 0,
-                "y1": 1,
-                "xref": f"x{suffix}",
-                "yref": f"y{suffix} domain",
-                "line": {"color": theme.INK, "width": 1.5, "dash": "dot"},
-            }
-        )
+        if run.window_seconds:
+            shapes.append(_last_start(run.window_seconds / unit_seconds, suffix))
         top -= height_px + _GAP_PX
     figure.add_traces(traces)
     figure.update_layout(annotations=annotations, shapes=shapes)
@@ -231,7 +221,7 @@ def _panel_traces(
     most_in_a_slot = max(sum(bar.slot == slot for bar in run.bars) for slot in range(len(run.slots)))
     outline_px = 1 if _WIDTH_PX / most_in_a_slot >= 5 else 0
     traces: list[Any] = []
-    for key, style in styles.items():
+    for rank, (key, style) in enumerate(styles.items()):
         bars = [bar for bar in run.bars if _style_key(bar.attempt) == key]
         if not bars:
             continue
@@ -244,6 +234,7 @@ def _panel_traces(
             "yaxis": f"y{suffix}",
             "name": style["name"],
             "legendgroup": style["name"],
+            "legendrank": 1000 + rank,
             "showlegend": key not in shown,
         }
         shown.add(key)
@@ -282,6 +273,12 @@ def _title(run: RunSlots, number: int, num_runs: int, suffix: str) -> dict[str, 
     }
 
 
+def _last_start(x: float, suffix: str) -> dict[str, Any]:
+    line = {"color": theme.INK, "width": 1.5, "dash": "dot"}
+    place = {"xref": f"x{suffix}", "yref": f"y{suffix} domain"}
+    return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "line": line} | place
+
+
 def _legend_rows(names: list[str]) -> int:
     """Rows of a legend on a narrow page; in several rows all entries are as wide as the widest."""
     widths_px = [38 + 8 * len(name) for name in names]
@@ -308,7 +305,7 @@ def _slot_ticks(run: RunSlots) -> list[tuple[float, str]]:
         places = [place for place, (other, _) in enumerate(run.slots) if other == host]
         middle = (places[0] + places[-1]) / 2
         if not ticks or (middle - ticks[-1][0]) * _slot_px(run) >= 16:
-            ticks.append((middle, f"{_short(host)}, {len(places)}"))
+            ticks.append((middle, f"{_short(host)} ({len(places)})"))
     return ticks
 
 

@@ -40,7 +40,7 @@ def updated_mask(
     """The surgery itself (Guo et al. 2016, eq. 3): prune, keep or splice by magnitude.
 
     m' = 1 where |w| >= splice_above * t, 0 where |w| <= prune_below * t, m between them. Where both hold
-    (only at t = 0 = |w|) the weight stays.
+    (only at t = 0 = |w|) the weight is kept.
 
     Args:
         weight: dense weight, any shape.

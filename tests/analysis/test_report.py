@@ -117,7 +117,7 @@ def test_report_holds_numbers_settings_and_provenance(make_sweep: Any) -> None:
         assert f'id="figure-tradeoff-{name}"' in html
     assert 'id="figure-grid"' in html
     assert 'id="figure-curves"' in html
-    assert html.count("Numbers behind this figure") == 6
+    assert html.count("Numbers behind this figure") == 7
     assert "0.133 ± 0.050<small>n = 3 of 3</small>" in html
     assert '<td class="label">train.num_steps</td><td class="label">600</td>' in html
     assert '<td class="label">torch</td><td class="label">2.14.0</td>' in html
@@ -126,7 +126,7 @@ def test_report_holds_numbers_settings_and_provenance(make_sweep: Any) -> None:
     assert "randomizations 0, 0.5, 1; sparsities 0.5, 0.7, 0.8, 0.9, 0.95; seeds 42, 43, 44" in html
     assert "54 finished cells took 135 s of their own time" in html
     figures = re.findall(r'<script type="application/json" id="data-[a-z-]+">(.*?)</script>', html)
-    assert len(figures) == 6
+    assert len(figures) == 7
     assert all({"data", "layout"} <= json.loads(figure).keys() for figure in figures)
 
 

@@ -77,8 +77,8 @@ def test_the_json_form_is_frozen():
         ("sparsity", 90, r"sparsity = 90: must be in \[0, 1\)"),
         ("sparsity", -0.1, r"sparsity = -0\.1: must be in \[0, 1\)"),
         ("sparsity", 0.9005, r"sparsity = 0\.9005: at most 3 decimals"),
-        ("seed", -1, r"seed = -1: must be in \[0, 2\*\*32\)"),
-        ("seed", 2**32, r"seed = 4294967296: must be in \[0, 2\*\*32\)"),
+        ("seed", -1, r"seed = -1: must be an int in \[0, 2\*\*32\)"),
+        ("seed", 2**32, r"seed = 4294967296: must be an int in \[0, 2\*\*32\)"),
         ("pruner", "magnitude", "pruner = 'magnitude': must be 'dns'"),
     ],
 )
@@ -140,7 +140,7 @@ def test_a_grid_has_every_cell_once_and_every_parent(randomizations, sparsities,
         ({"randomizations": (0, 0.0)}, r"randomizations = \(0, 0\.0\): a level stands there twice"),
         ({"sparsities": (0.5, 1.0)}, r"sparsity = 1\.0: must be in \[0, 1\)"),
         ({"randomizations": (0.5, 50)}, r"randomization = 50: must be in \[0, 1\]"),
-        ({"seeds": (42, -1)}, "seed = -1: must be in"),
+        ({"seeds": (42, -1)}, "seed = -1: must be an int in"),
     ],
 )
 def test_a_bad_grid_is_refused_when_it_is_made(levels, message):

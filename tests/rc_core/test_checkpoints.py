@@ -78,6 +78,9 @@ def test_the_files_are_json_and_plain_numbers(tmp_path):
         assert content[8 + length + start : 8 + length + end] == bits(tensor), name
     assert 8 + length + max(ends) == len(content)
     meta = json.loads((tmp_path / META).read_text())
+    rest = {name: value for name, value in meta.items() if name != "meta_sha256"}
+    plain = json.dumps(rest, sort_keys=True).encode()
+    assert meta.pop("meta_sha256") == hashlib.sha256(plain).hexdigest()
     assert meta == {
         "format": 1,
         "step": 5,
@@ -314,3 +317,13 @@ def test_tensors_keep_their_values_on_the_way_through_numpy(tmp_path):
 
     save_checkpoint(LocalStorage(tmp_path), 1, {"w": torch.arange(6.0).reshape(2, 3).T}, {})
     np.testing.assert_array_equal(load_file(tmp_path / TENSORS)["w"], [[0, 3], [1, 4], [2, 5]])
+
+
+@pytest.mark.parametrize(("old", "new"), [(b'"step": 5', b'"step": 6'), (b"0.25", b"0.75")])
+def test_a_changed_number_in_the_json_is_damage(tmp_path, old, new):
+    folder = LocalStorage(tmp_path)
+    save_checkpoint(folder, 5, state(), {"history": {"train_loss": [0.25]}})
+    path = tmp_path / META
+    path.write_bytes(path.read_bytes().replace(old, new))
+    with pytest.raises(CheckpointError, match="the file is damaged"):
+        load_checkpoint(folder)

@@ -374,9 +374,15 @@ def test_a_folder_with_another_finished_cell_is_refused(run, trained, cell):
 def test_a_folder_with_another_cell_under_way_is_refused(tmp_path, run, cell):
     folder = LocalStorage(tmp_path)
     stopped(folder, run)
-    with pytest.raises(ValueError, match="its checkpoint: holds another cell"):
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    with pytest.raises(ValueError, match=r"attempts\.json: holds another cell than"):
+        run(cell, folder)
+    (tmp_path / "attempts.json").unlink()  # the checkpoint itself knows, too
+    with pytest.raises(ValueError, match="its checkpoint: holds another cell than"):
         run(cell, folder)
     assert checkpoint_steps(folder) == [9, 8]
+    kept = {path: content for path, content in before.items() if path.parent != tmp_path}
+    assert {path: path.read_bytes() for path in kept} == kept
 
 
 def test_another_recipe_is_refused(tmp_path, run, trained):
@@ -384,7 +390,9 @@ def test_another_recipe_is_refused(tmp_path, run, trained):
         run(TRAIN, trained, changed())
     folder = LocalStorage(tmp_path)
     stopped(folder, run)
-    with pytest.raises(ValueError, match="its checkpoint: holds another recipe"):
+    with pytest.raises(
+        ValueError, match=r"attempts\.json: holds another recipe; .*num_steps: 16 \| 20000"
+    ):
         run(TRAIN, folder, changed())
 
 

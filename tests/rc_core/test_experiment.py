@@ -9,12 +9,16 @@ from rc_core.cells import Grid, PruneCell, TrainCell, cell_to_dict
 from rc_core.experiment import (
     COLUMNS,
     STATUSES,
+    CellState,
+    DamagedFileError,
     SweepSpec,
     empty_row,
     read_driver,
     read_json,
+    read_record,
     read_records,
     read_rows,
+    read_states,
     write_json,
 )
 from rc_core.recipes import preset, recipe_to_dict
@@ -244,6 +248,109 @@ def test_a_folder_may_be_moved(folder, tmp_path):
         read_rows(folder)
 
 
+# Attempts, orphans, damage
+
+
+BEGUN = {"started": "2026-01-01T00:00:00.250+00:00", "host": "lab", "pid": 7}
+T0 = 1767225600.0
+
+
+def begin(storage: LocalStorage, cell_id: str, num_attempts: int = 1) -> None:
+    storage.write(f"{cell_id}/attempts.json", json.dumps({"attempts": [BEGUN] * num_attempts}).encode())
+
+
+def states_by_id(storage: LocalStorage, **settings) -> dict[str, CellState]:
+    return {state.row["cell_id"]: state for state in read_states(storage, **settings)}
+
+
+def test_attempts_and_ends_of_cells_in_every_state(folder):
+    row = empty_row(CELLS[TRAIN_0], RECIPE) | {"status": "done"}
+    provenance = {"ended": "2026-01-01T00:01:00+00:00", "attempts": [BEGUN, BEGUN]}
+    write_json(folder, f"{TRAIN_0}/record.json", {"row": row, "provenance": provenance})
+    begin(folder, TRAIN_1)
+    failure = {"error": "boom", "time": "2026-01-01T00:02:00+00:00"}
+    write_json(folder, f"{TRAIN_1}/failure.json", failure)
+    begin(folder, PRUNE_0_5, 3)
+    begin(folder, PRUNE_0_9)
+    folder.write("driver.json", json.dumps({"time": T0 + 60, "running": [PRUNE_0_5]}).encode())
+    found = {
+        cell_id: (state.num_attempts, state.ended, state.is_orphaned)
+        for cell_id, state in states_by_id(folder, now=T0 + 61).items()
+    }
+    assert found == {
+        TRAIN_0: (2, "2026-01-01T00:01:00+00:00", False),
+        TRAIN_1: (1, "2026-01-01T00:02:00+00:00", False),
+        PRUNE_0_5: (3, None, False),
+        PRUNE_0_9: (1, None, True),  # the living driver does not run it
+        PRUNE_1_5: (0, None, False),
+        PRUNE_1_9: (0, None, False),
+    }
+    # Without a living driver nothing runs: the other one is orphaned, too.
+    assert states_by_id(folder, now=T0 + 200)[PRUNE_0_5].is_orphaned
+
+
+def test_a_cell_begun_since_the_last_heartbeat_runs(folder):
+    begin(folder, TRAIN_0)  # at T0 + .25
+    for beat_seconds, status, is_orphaned in ((T0 - 4, "running", False), (T0 + 5, "missing", True)):
+        folder.write("driver.json", json.dumps({"time": beat_seconds, "running": []}).encode())
+        state = states_by_id(folder, now=T0 + 5)[TRAIN_0]
+        assert (state.row["status"], state.is_orphaned) == (status, is_orphaned)
+
+
+def test_records_from_before_attempts_were_recorded_have_one(folder):
+    finish(folder, TRAIN_0)
+    assert states_by_id(folder)[TRAIN_0].num_attempts == 1
+    assert states_by_id(folder)[TRAIN_0].attempts == ()
+    row = empty_row(CELLS[TRAIN_1], RECIPE) | {"status": "done"}
+    write_json(folder, f"{TRAIN_1}/record.json", {"row": row, "provenance": BEGUN | {"ended": "x"}})
+    (attempt,) = states_by_id(folder)[TRAIN_1].attempts
+    assert attempt == {"started": BEGUN["started"], "host": "lab", "pid": None}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"row": {"cell_id": "tr', b"[1]", b'{"format": 1}', b"\xff\x00"])
+def test_a_cell_with_a_damaged_record_is_missing_and_runs_again(folder, content):
+    finish(folder, TRAIN_1)
+    begin(folder, TRAIN_0)
+    folder.write(f"{TRAIN_0}/record.json", content)
+    state = states_by_id(folder)[TRAIN_0]
+    assert state.row["status"] == "missing"
+    assert state.row["error"].startswith("record.json is damaged: ")
+    assert str(folder.path) not in state.row["error"]
+    assert not state.is_orphaned
+    assert state.row["train_accuracy"] is None
+    assert list(read_records(folder, [TRAIN_0, TRAIN_1])) == [TRAIN_1]  # so the plan has it again
+    assert read_record(folder.folder(TRAIN_0)) is None
+    assert [state.row["status"] for state in read_states(folder)].count("missing") == 5
+
+    drive(folder, TRAIN_0)
+    assert states(folder)[TRAIN_0] == ("running", None)
+    finish(folder, TRAIN_0)
+    assert states(folder)[TRAIN_0] == ("done", None)
+
+
+def test_damaged_failures_and_attempts_lose_their_content_alone(folder):
+    folder.write(f"{TRAIN_0}/failure.json", b"{")
+    folder.write(f"{TRAIN_0}/attempts.json", b"{")
+    folder.write(f"{TRAIN_1}/failure.json", b"{}")
+    found = states(folder)
+    assert found[TRAIN_0][0] == found[TRAIN_1][0] == "failed"
+    assert found[TRAIN_0][1].startswith("failure.json is damaged: not valid JSON")
+    assert found[TRAIN_1][1] == "failure.json names no error"
+    assert states_by_id(folder)[TRAIN_0].num_attempts == 0
+
+
+def test_known_cells_are_not_read_again_unless_they_were_unfinished(folder):
+    finish(folder, TRAIN_0)
+    known = states_by_id(folder)
+    folder.write(f"{TRAIN_0}/record.json", b"{")
+    finish(folder, TRAIN_1)
+    found = states_by_id(folder, known=known)
+    assert found[TRAIN_0] is known[TRAIN_0]
+    assert found[TRAIN_1].row["status"] == "done"
+    shutil.rmtree(folder.path / TRAIN_0)
+    assert states_by_id(folder, known=known)[TRAIN_0].row["status"] == "missing"
+
+
 # Single cells without a sweep
 
 
@@ -319,14 +426,14 @@ def test_json_is_written_whole_and_without_nan(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1', b"\xff\xfe{}"])
 def test_damaged_json_is_named_with_what_to_do(tmp_path, content):
     LocalStorage(tmp_path).write("cell/record.json", content)
-    with pytest.raises(ValueError, match=r"cell/record\.json: not valid JSON .*remove the file"):
+    with pytest.raises(DamagedFileError, match=r"cell/record\.json: not valid JSON .*remove the file"):
         read_json(LocalStorage(tmp_path / "cell"), "record.json")
 
 
 @pytest.mark.parametrize("content", [b"[1]", b"3", b"null"])
 def test_json_that_is_no_object_is_named(tmp_path, content):
     LocalStorage(tmp_path).write("record.json", content)
-    with pytest.raises(ValueError, match=r"record\.json: a JSON object was expected"):
+    with pytest.raises(DamagedFileError, match=r"record\.json: a JSON object was expected"):
         read_json(LocalStorage(tmp_path), "record.json")
 
 
