@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from rc_core.provenance import host_name
 
@@ -16,11 +17,15 @@ def process_space() -> str:
 
 
 def process_lives(pid: int) -> bool:
-    """Whether a process of this process space exists."""
+    """Whether a process of this process space runs; one that died and was not waited for does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:  # no /proc here, or the process died this moment
+        return not Path("/proc/self/stat").exists()
+    return state not in "ZX"

@@ -121,18 +121,29 @@ def s3_server(tmp_path_factory):
     server.stop()
 
 
-@pytest.fixture
-def s3_credentials(monkeypatch):
-    """Credentials as users give them, and nothing of the machine's own."""
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {
+@pytest.fixture(scope="session")
+def s3_variables():
+    """Credentials as users give them, and nothing of the machine's own (None = not set)."""
+    return {
         "AWS_ACCESS_KEY_ID": "test-key",
         "AWS_SECRET_ACCESS_KEY": "test-secret",
         "AWS_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
+        "AWS_PROFILE": None,
+        "AWS_ENDPOINT_URL": None,
+        "AWS_ENDPOINT_URL_S3": None,
+        "AWS_DEFAULT_REGION": None,
+    }
+
+
+@pytest.fixture
+def s3_credentials(s3_variables, monkeypatch):
+    """The variables in this process."""
+    for name, value in s3_variables.items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -142,10 +153,24 @@ def s3_uri(s3_server, s3_credentials, monkeypatch):
     return f"s3://{s3_server.make_bucket()}/results"
 
 
+@pytest.fixture(scope="session")
+def make_s3_line(s3_server):
+    """Makes lines to the server that can be cut."""
+    lines = []
+
+    def make():
+        lines.append(Line(s3_server.port))
+        return lines[-1]
+
+    yield make
+    for line in lines:
+        line.cut()
+
+
 @pytest.fixture
-def s3_line(s3_server, s3_credentials, monkeypatch):
-    """A line to the server that can be cut; the environment names it, not the server."""
-    line = Line(s3_server.port)
+def s3_line(make_s3_line, s3_credentials, monkeypatch):
+    """A line of one's own; the environment names it, not the server."""
+    line = make_s3_line()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{line.port}")
     yield line
     line.cut()

@@ -12,7 +12,8 @@ from rc_core.experiment import FAILURE_FILE, RECORD_FILE, SweepSpec, empty_row, 
 from rc_core.recipes import preset
 from rc_core.storage import open_storage
 
-COMMANDS = ("run", "plan", "status", "export", "report", "train", "prune", "eval", "data")
+# Frozen: scripts rest on these names.
+COMMANDS = ("run", "retry", "plan", "status", "export", "report", "figure", "train", "prune", "eval", "data")
 
 
 def rcsweep(*arguments, code=0, cwd=None):

@@ -107,7 +107,7 @@ def test_a_refused_lock_leaves_no_lock_behind(experiment):
         ({"process_space": "another machine"}, True),
         ({"process_space": "another machine", "ended": 1.0}, False),
         ({"process_space": "another machine", "time": time.time() - HEARTBEAT_LIMIT_SECONDS - 5}, False),
-        # The flock is free, so on this machine nobody holds it: the process id belongs to another process now.
+        # The flock is free, so nobody on this machine holds it: the process id is another process's now.
         ({}, False),
         ({"time": time.time() + 5 * 3600}, False),
     ],

@@ -33,9 +33,16 @@ def test_the_first_signal_asks_and_the_second_raises(number):
 
 def test_the_handlers_of_before_return_also_after_an_error():
     before = [signal.getsignal(number) for number in Interrupts.SIGNALS]
-    with pytest.raises(OSError, match="full"), Interrupts():
-        assert signal.getsignal(signal.SIGTERM) != before[1]
-        raise OSError("full")
+    during = []
+
+    def fail():
+        with Interrupts():
+            during.extend(signal.getsignal(number) for number in Interrupts.SIGNALS)
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        fail()
+    assert not set(during) & set(before)
     assert [signal.getsignal(number) for number in Interrupts.SIGNALS] == before
 
 

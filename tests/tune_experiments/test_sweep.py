@@ -136,7 +136,7 @@ def test_one_more_sparsity_runs_just_the_new_cells_on_the_old_parents(finished):
     assert len(read_rows(experiment)) == 8
 
 
-def test_a_failed_parent_spares_the_others_and_the_same_command_mends_it(tmp_path):
+def test_a_failed_parent_spares_the_others_and_retry_mends_it(tmp_path):
     experiment = open_storage(tmp_path / "smoke")
     # The folder of p = 1 holds a checkpoint of another recipe: the cell must refuse to go on from it.
     foreign = {"cell": {"phase": "train", "randomization": 1.0, "seed": 42}, "recipe": {"name": "other"}}
@@ -158,6 +158,15 @@ def test_a_failed_parent_spares_the_others_and_the_same_command_mends_it(tmp_pat
     failure = json.loads(experiment.read("train-p1.00-s42/failure.json"))
     assert "Traceback" in failure["traceback"]
 
-    experiment.delete("train-p1.00-s42")
-    run_smoke(tmp_path)
+    assert f"rcsweep retry {experiment.location}" in done.stderr
+    finished_before = record_times(experiment)
+    experiment.delete("train-p1.00-s42/checkpoint-00000001")
+    retried = subprocess.run(
+        [sys.executable, "-m", "tune_experiments", "retry", experiment.location],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "3 cells to run, 0 finished" in retried.stdout
+    assert record_times(experiment).items() >= finished_before.items()
     assert {row["status"] for row in read_rows(experiment)} == {"done"}
