@@ -14,7 +14,7 @@ import tyro
 from tyro.conf import subcommand
 
 from tune_experiments.commands.data import Data
-from tune_experiments.commands.options import EXIT_FAILED, EXIT_USAGE, UsageError
+from tune_experiments.commands.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, UsageError
 from tune_experiments.commands.results import Export, Figure, Report
 from tune_experiments.commands.single import Eval, Prune, Train
 from tune_experiments.commands.status import Status
@@ -62,6 +62,9 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader of a pipe went away, as in `rcsweep status NAME | head`: nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_FAILED
+    except KeyboardInterrupt:  # before a sweep has begun, or in another command
+        print("rcsweep: interrupted", file=sys.stderr)
+        code = EXIT_INTERRUPTED
     except (UsageError, PlanError) as error:
         print(f"rcsweep: {error}", file=sys.stderr)
         code = EXIT_USAGE

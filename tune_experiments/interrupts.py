@@ -24,10 +24,15 @@ class Interrupts:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
+        self.install()
+        return self
+
+    def install(self) -> None:
+        """Take the signals; once more after `ray.init`, which installs a handler for SIGTERM of its own."""
         if threading.current_thread() is threading.main_thread():
             for number in self.SIGNALS:
-                self._previous[number] = signal.signal(number, self._handle)
-        return self
+                previous = signal.signal(number, self._handle)
+                self._previous.setdefault(number, previous)
 
     def __exit__(
         self,

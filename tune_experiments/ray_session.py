@@ -29,10 +29,17 @@ def session(address: str | None, experiment: Storage) -> Iterator[None]:
         ray.shutdown()
 
 
+class _LogFile(logging.FileHandler):
+    """A log that does without its lines where they cannot be written, as on a full disk."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Say nothing: what ails the sweep is told by its cells."""
+
+
 def _send_logs_to(experiment: Storage) -> None:
     handler: logging.Handler = logging.NullHandler()
     if isinstance(experiment, LocalStorage):
-        handler = logging.FileHandler(experiment.path / "ray.log")
+        handler = _LogFile(experiment.path / "ray.log")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in ("ray", "ray.tune", "ray.train"):
         logger = logging.getLogger(name)

@@ -48,7 +48,10 @@ def run_and_report(
         print("stopped at once; the same command resumes from the last checkpoints", file=sys.stderr)
         return EXIT_INTERRUPTED
     _print_outcome(outcome, experiment)
-    _print_results(experiment)
+    try:
+        _print_results(experiment)
+    except OSError as error:
+        print(f"the report could not be written: {error}", file=sys.stderr)
     if outcome.interrupted and outcome.num_left:
         return EXIT_INTERRUPTED
     return EXIT_CELLS_FAILED if outcome.errors or outcome.num_left else EXIT_COMPLETE

@@ -6,12 +6,11 @@ folder; Tune's own snapshots are never restored (a snapshot torn by kill -9 make
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ray import tune
@@ -23,7 +22,7 @@ from rc_core.examples import load_recipe_splits
 from rc_core.experiment import SweepSpec, read_records
 from rc_core.provenance import code_version, host_name, package_versions, utc_now
 from rc_core.recipes import Recipe
-from rc_core.storage import LocalStorage, Storage
+from rc_core.storage import Storage
 from tune_experiments import ray_session
 from tune_experiments.callback import SweepCallback
 from tune_experiments.driver_lock import DriverLock
@@ -71,6 +70,7 @@ def run_sweep(
         queue = CellQueue(plan.to_run, finished=plan.finished)
         started = utc_now()
         with Interrupts() as interrupts, ray_session.session(settings.address, experiment):
+            interrupts.install()
             gpus_per_trial = ray_session.gpus_per_trial(settings.gpus_per_trial)
             num_slots = ray_session.count_slots(settings.cpus_per_trial, gpus_per_trial)
             if settings.address is None:
@@ -103,7 +103,10 @@ def run_sweep(
                 sweep_seconds = time.monotonic() - start_seconds
                 heartbeat.stop()
         outcome = _outcome(plan, queue, experiment, interrupts.requested.is_set(), sweep_seconds, num_slots)
-        _record_run(experiment, outcome, started)
+        try:
+            _record_run(experiment, outcome, started)
+        except OSError as error:  # e.g. the disk is full: what became of the cells is to be told all the same
+            print(f"this run could not be recorded: {error}", file=sys.stderr)
         return outcome
     finally:
         lock.release()
@@ -122,7 +125,9 @@ def _fit(
     resources = {"CPU": float(settings.cpus_per_trial)}
     if gpus_per_trial:
         resources["GPU"] = gpus_per_trial
-    with _tune_folder(experiment) as (storage_path, name):
+    # Cells write what matters through our own storage. Tune's own files hold pickles, it would upload them
+    # again and again, and it fails where they cannot be written or read: they go to scratch on the driver.
+    with tempfile.TemporaryDirectory(prefix="rcsweep-", ignore_cleanup_errors=True) as scratch:
         tune.Tuner(
             tune.with_resources(trainable, tune.PlacementGroupFactory([resources])),
             tune_config=tune.TuneConfig(
@@ -133,8 +138,8 @@ def _fit(
                 trial_dirname_creator=_trial_name,
             ),
             run_config=tune.RunConfig(
-                name=name,
-                storage_path=storage_path,
+                name="tune",
+                storage_path=scratch,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=settings.max_retries),
                 callbacks=[callback],
@@ -144,21 +149,6 @@ def _fit(
 
 def _trial_name(trial: Trial) -> str:
     return str(trial.config["cell_id"])
-
-
-@contextlib.contextmanager
-def _tune_folder(experiment: Storage) -> Iterator[tuple[str, str]]:
-    """Storage path and name for Tune's own files: the experiment's folder, or scratch beside object storage.
-
-    Cells write what matters through our own storage. Tune would upload its snapshots again and again, and end
-    the sweep when the object store is away for a moment.
-    """
-    parent, name = os.path.split(experiment.location)
-    if isinstance(experiment, LocalStorage):
-        yield parent, name
-    else:
-        with tempfile.TemporaryDirectory(prefix="rcsweep-") as scratch:
-            yield scratch, "tune"
 
 
 def _outcome(

@@ -258,6 +258,7 @@ def test_a_finished_cell_is_left_alone(damaged):
 def test_a_torn_record_makes_the_cell_run_again(damaged):
     driver, folder, _, _ = damaged
     assert f"done    {TORN_RECORD}" in driver.output
+    assert "record.json is damaged: the cell is run again" in log_of(folder, TORN_RECORD)
     assert len(attempts(folder / TORN_RECORD)) == 2
 
 

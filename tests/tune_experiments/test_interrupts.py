@@ -46,6 +46,16 @@ def test_the_handlers_of_before_return_also_after_an_error():
     assert [signal.getsignal(number) for number in Interrupts.SIGNALS] == before
 
 
+def test_signals_that_something_else_took_can_be_taken_again():
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupts() as interrupts:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as ray.init does, with a handler of its own
+        interrupts.install()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.requested.is_set()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_outside_the_main_thread_nothing_is_installed():
     before = [signal.getsignal(number) for number in Interrupts.SIGNALS]
     inside = []

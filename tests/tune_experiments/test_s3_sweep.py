@@ -213,4 +213,5 @@ def test_the_table_is_that_of_an_undisturbed_local_sweep_bit_for_bit(sweep, tmp_
             rows = list(csv.DictReader(file))
         tables.append([{name: row[name] for name in row.keys() - TIMES} for row in rows])
     assert len(tables[0]) == 6
-    assert tables[0] == tables[1]
+    differing = {name for one, two in zip(*tables, strict=True) for name in one if one[name] != two[name]}
+    assert differing <= {"code_version"}  # the code may be edited while its tests run
