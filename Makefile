@@ -16,7 +16,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test test-slow lint format clean distclean
+.PHONY: help sweep test test-slow chaos lint format clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: $(INSTALLED) ## run the default tests
 
 test-slow: $(INSTALLED) ## run the tests marked slow or cluster, too
 	$(BIN)/python -m pytest -m 'not browser and not gpu' $(ARGS)
+
+chaos: $(INSTALLED) ## disturb sweeps by 20 random faults each, for 5 seeds; about half an hour
+	$(BIN)/python -m chaos $(ARGS)
 
 lint: $(INSTALLED) ## check style, formatting and types
 	$(BIN)/ruff check .

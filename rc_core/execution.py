@@ -150,11 +150,12 @@ def run_cell(
     attempt.write_log()
     # A process that outlived its driver or its node may have been first: it found the same figures.
     written = read_record(folder)
-    if written is not None:
-        return written
-    write_json(folder, RECORD_FILE, record)  # its presence means done, so it is written after all the rest
+    if written is None:
+        write_json(
+            folder, RECORD_FILE, record
+        )  # its presence means done, so it is written after all the rest
     delete_checkpoints(folder, keep_newest=0)
-    return record
+    return written or record
 
 
 def _run_attempt(

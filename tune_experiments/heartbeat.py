@@ -9,12 +9,13 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rc_core.experiment import DRIVER_FILE, DamagedFileError, read_json, write_json
 from rc_core.processes import process_space
 from rc_core.provenance import host_name
-from rc_core.storage import Storage
+from rc_core.storage import Storage, open_storage
 from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress
 from tune_experiments.queue import CellQueue
 from tune_experiments.stop_request import request_stop
@@ -46,7 +47,9 @@ class Heartbeat:
         display: PlainDisplay | LiveDisplay,
         stop_requested: threading.Event,
     ) -> None:
-        self._experiment, self._token = experiment, token
+        # A beat that waits out an outage would come late, and hold up the display and Ctrl-C meanwhile.
+        self._experiment = open_storage(experiment.location, patience_seconds=0)
+        self._token = token
         self._queue, self._progress, self._display = queue, progress, display
         self._stop_requested = stop_requested
         self._content: dict[str, Any] = {
@@ -57,6 +60,7 @@ class Heartbeat:
             "started": time.time(),
             "num_slots": progress.num_slots,
         }
+        self._failing = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -80,11 +84,11 @@ class Heartbeat:
         next_write_seconds = time.monotonic() + HEARTBEAT_SECONDS
         passed_on = False
         while not self._ended.wait(REFRESH_SECONDS):
-            if self._stop_requested.is_set() and not passed_on:
-                passed_on = True
+            if self._stop_requested.is_set() and not self._queue.stopped:
                 self._queue.stop()
-                self._try_to(lambda: request_stop(self._experiment, self._token))
                 self._display.event("stopping: running cells write a checkpoint; Ctrl-C again stops at once")
+            if self._queue.stopped and not passed_on:
+                passed_on = self._try_to(lambda: request_stop(self._experiment, self._token))
             self._display.refresh()
             if time.monotonic() >= next_write_seconds:
                 next_write_seconds = time.monotonic() + HEARTBEAT_SECONDS
@@ -109,12 +113,17 @@ class Heartbeat:
             return None
         return found if found is not None and found.get("token", self._token) != self._token else None
 
-    def _try_to(self, action: Any) -> None:
-        """A full disk or an outage of the storage must not end the sweep's own watch."""
+    def _try_to(self, action: Callable[[], None]) -> bool:
+        """Whether it worked. A full disk or an outage of the storage must not end the sweep's own watch."""
         try:
             action()
         except (OSError, ValueError) as error:
-            logger.warning("heartbeat: %s", error)
+            if not self._failing:
+                logger.warning("the heartbeat fails, and goes on trying: %s", error)
+            self._failing = True
+            return False
+        self._failing = False
+        return True
 
     def _write(self, ended: float | None) -> None:
         beat = {

@@ -83,4 +83,4 @@ def _print_results(experiment: Storage) -> None:
     print()
     print(format_summary(results.load(experiment)))
     experiment.write(REPORT_FILE, build_report(experiment).encode())
-    print(f"\nreport: {experiment.location}/{REPORT_FILE}")
+    print(f"\nreport: {experiment.folder(REPORT_FILE).location}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from rc_core.experiment import DamagedFileError, read_json, write_json
-from rc_core.storage import LocalStorage, Storage
+from rc_core.storage import LocalStorage, Storage, open_storage
 
 STOP_FILE = "stop.json"
 
@@ -33,7 +33,8 @@ class StopPoll:
     """
 
     def __init__(self, experiment: Storage, driver_token: str) -> None:
-        self._experiment, self._driver_token = experiment, driver_token
+        self._experiment = open_storage(experiment.location, patience_seconds=0)
+        self._driver_token = driver_token
         self._every_seconds = 1.0 if isinstance(experiment, LocalStorage) else 10.0
         self._next_seconds = time.monotonic() + self._every_seconds
 
@@ -44,6 +45,6 @@ class StopPoll:
         self._next_seconds = time.monotonic() + self._every_seconds
         try:
             request = read_json(self._experiment, STOP_FILE)
-        except DamagedFileError:  # no driver writes half a request, so nobody asked
+        except (DamagedFileError, OSError):  # no driver writes half a request; an outage is none either
             return False
         return request is not None and request.get("driver") == self._driver_token

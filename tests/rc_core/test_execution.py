@@ -357,6 +357,28 @@ def test_a_finished_cell_is_returned_without_work(tmp_path, run, undisturbed, ce
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cell").rglob("*")} == before
 
 
+@pytest.mark.parametrize("cell", [TRAIN, PRUNE], ids=["train", "prune"])
+def test_the_record_of_a_process_that_was_first_is_left_alone(tmp_path, run, undisturbed, cell):
+    theirs = undisturbed[cell].read("record.json")
+
+    def finish_elsewhere(phase: Phase) -> None:
+        if phase.step == phase.num_steps:
+            (tmp_path / "record.json").write_bytes(theirs)
+
+    record, _ = run(cell, LocalStorage(tmp_path), hooks=(finish_elsewhere,))
+    assert record == json.loads(theirs)
+    assert (tmp_path / "record.json").read_bytes() == theirs
+    assert_same_result(LocalStorage(tmp_path), undisturbed[cell])
+
+
+def test_a_damaged_record_is_named_in_the_log_and_replaced(tmp_path, run, undisturbed):
+    folder = LocalStorage(tmp_path)
+    folder.write("record.json", undisturbed[TRAIN].read("record.json")[:100])
+    run(TRAIN, folder)
+    assert_same_result(folder, undisturbed[TRAIN])
+    assert "record.json is damaged: the cell is run again" in folder.read("log.txt").decode()
+
+
 OTHER_CELLS = [
     TrainCell(randomization=0.5, seed=43),
     TrainCell(randomization=0.3, seed=42),
@@ -390,9 +412,7 @@ def test_another_recipe_is_refused(tmp_path, run, trained):
         run(TRAIN, trained, changed())
     folder = LocalStorage(tmp_path)
     stopped(folder, run)
-    with pytest.raises(
-        ValueError, match=r"attempts\.json: holds another recipe; .*num_steps: 16 \| 20000"
-    ):
+    with pytest.raises(ValueError, match=r"attempts\.json: holds another recipe; .*num_steps: 16 \| 20000"):
         run(TRAIN, folder, changed())
 
 

@@ -19,6 +19,8 @@ EXIT_INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
 
 DEFAULT_STORAGE = "results"
 
+READER_PATIENCE_SECONDS = 30.0
+
 
 class UsageError(ValueError):
     """The command cannot be carried out as written; the message says what to change."""
@@ -49,11 +51,17 @@ RecipeName = Annotated[str, arg(metavar="{" + ",".join(PRESETS) + "}")]
 Location = Positional[Annotated[str, arg(metavar="NAME|DIR|URI")]]
 
 
-def find_experiment(name: str, storage: str) -> Storage:
-    """The folder of an experiment: NAME in the storage root, or a path or URI as it is."""
+def find_experiment(name: str, storage: str, patience_seconds: float | None = None) -> Storage:
+    """The folder of an experiment: NAME in the storage root, or a path or URI as it is.
+
+    Args:
+        name: NAME, path or URI.
+        storage: the root; a path or URI.
+        patience_seconds: see `open_storage`; who asks at a terminal should not wait as long as a sweep.
+    """
     if "://" in name or "/" in name or name == ".":
-        return open_storage(name)
-    return open_storage(storage).folder(name)
+        return open_storage(name, patience_seconds)
+    return open_storage(storage, patience_seconds).folder(name)
 
 
 def choose_preset(name: str) -> Preset:

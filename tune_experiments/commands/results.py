@@ -9,7 +9,13 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from analysis.figures import FIGURE_NAMES
-from tune_experiments.commands.options import DEFAULT_STORAGE, EXIT_COMPLETE, Location, find_experiment
+from tune_experiments.commands.options import (
+    DEFAULT_STORAGE,
+    EXIT_COMPLETE,
+    READER_PATIENCE_SECONDS,
+    Location,
+    find_experiment,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +33,7 @@ class Export:
         """Carry the command out and return the exit code."""
         from analysis import results
 
-        frame = results.load(find_experiment(self.experiment, self.storage))
+        frame = results.load(find_experiment(self.experiment, self.storage, READER_PATIENCE_SECONDS))
         results.export(frame, self.out)
         print(f"wrote {len(frame)} rows to {self.out}")
         return EXIT_COMPLETE
@@ -48,7 +54,8 @@ class Report:
         """Carry the command out and return the exit code."""
         from analysis.report import write_report
 
-        print(f"wrote {write_report(find_experiment(self.experiment, self.storage), self.out)}")
+        experiment = find_experiment(self.experiment, self.storage, READER_PATIENCE_SECONDS)
+        print(f"wrote {write_report(experiment, self.out)}")
         return EXIT_COMPLETE
 
 
@@ -69,6 +76,6 @@ class Figure:
         """Carry the command out and return the exit code."""
         from analysis.images import write_image
 
-        experiment = find_experiment(self.experiment, self.storage)
+        experiment = find_experiment(self.experiment, self.storage, READER_PATIENCE_SECONDS)
         print(f"wrote {write_image(experiment, self.figure, self.out)}")
         return EXIT_COMPLETE

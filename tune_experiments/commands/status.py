@@ -14,6 +14,7 @@ from tune_experiments.commands.options import (
     DEFAULT_STORAGE,
     EXIT_CELLS_FAILED,
     EXIT_COMPLETE,
+    READER_PATIENCE_SECONDS,
     Location,
     UsageError,
     find_experiment,
@@ -41,7 +42,7 @@ class Status:
         """Carry the command out and return the exit code."""
         if self.watch and self.json:
             raise UsageError("--watch --json: choose one; a script can call 'status --json' again and again")
-        experiment = find_experiment(self.experiment, self.storage)
+        experiment = find_experiment(self.experiment, self.storage, READER_PATIENCE_SECONDS)
         if self.watch:
             try:
                 status = self._watch(experiment)

@@ -15,6 +15,7 @@ from rc_core.recipes import PRESETS
 from tune_experiments.commands.options import (
     DEFAULT_STORAGE,
     EXIT_COMPLETE,
+    READER_PATIENCE_SECONDS,
     Folder,
     Fractions,
     Integers,
@@ -55,7 +56,7 @@ class Plan:
         from tune_experiments.progress import format_seconds
 
         chosen = choose_preset(self.recipe)
-        experiment = find_experiment(self.name or self.recipe, self.storage)
+        experiment = find_experiment(self.name or self.recipe, self.storage, READER_PATIENCE_SECONDS)
         grid = choose_grid(chosen.grid, self.randomization, self.sparsity, self.seeds)
         plan = make_plan(chosen, grid.cells(), experiment)
         as_dict = plan.to_dict()
