@@ -7,8 +7,10 @@
     ledger.py       whether a finished cell was run again
     disk.py         a small disk that can be filled
     nodes.py        a small Ray cluster whose nodes can be killed
-    disturbance.py  carries the faults out on one sweep
+    supervisor.py   gives the command again until the sweep is complete
+    disturbance.py  does the faults
     comparison.py   the result against that of an undisturbed run
+    results.py      what came out, and its table
     harness.py      all of it for several seeds; __main__.py is the command, `make chaos`
 
 The tests of single faults (tests/tune_experiments/test_faults.py) use the same parts. Linux only.

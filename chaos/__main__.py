@@ -12,7 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from chaos.harness import ChaosSettings, format_table, run_chaos
+from chaos.harness import ChaosSettings, run_chaos
+from chaos.results import format_table
 from rc_core.experiment import write_json
 from rc_core.provenance import code_version, package_versions, utc_now
 from rc_core.storage import LocalStorage

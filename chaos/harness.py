@@ -7,11 +7,9 @@ import random
 import shutil
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from chaos.cells import attempts, cell_folders
 from chaos.comparison import compare_exports, compare_files, count_done
@@ -19,7 +17,10 @@ from chaos.disk import SmallDisk, can_mount, small_disk
 from chaos.disturbance import Disturbance
 from chaos.driver import Driver
 from chaos.faults import draw_faults
+from chaos.ledger import Ledger
 from chaos.nodes import Nodes, ray_nodes
+from chaos.results import SeedResult, format_row
+from chaos.supervisor import Supervisor
 
 PACKAGES = ("rc_core", "tune_experiments", "analysis")
 DISK_BYTES = 64 << 20
@@ -43,54 +44,6 @@ class ChaosSettings:
     grid: tuple[str, ...] = ("--randomization", "0,1", "--sparsity", "0.5,0.8,0.9", "--seeds", "42,43")
     num_faults: int = 20
     checkpoint_seconds: float = 0.5
-
-
-@dataclass(kw_only=True)
-class SeedResult:
-    """What became of one disturbed sweep.
-
-    Attributes:
-        seed: of the choice of faults.
-        on_cluster: whether it ran on several Ray nodes.
-        with_disk: whether the disk could be filled.
-        num_faults_wanted: faults that should have been done.
-        faults: number done, by kind.
-        num_cells: cells of the grid.
-        num_cells_lost: cells without a finished row at the end.
-        num_finished_redone: finished cells that were run again although no fault had destroyed their record.
-        num_records_destroyed: finished cells whose record a fault destroyed; they are rightly run again.
-        num_differences: values of the export, and files, that differ from the undisturbed sweep's.
-        num_attempts: attempts at cells, as far as their files tell; one a cell in an undisturbed sweep.
-        num_driver_starts: how often the command was given.
-        exit_codes: how the drivers ended.
-        wall_seconds: from the first start to the last end.
-        violations: every property that did not hold, a line each.
-    """
-
-    seed: int
-    on_cluster: bool
-    with_disk: bool
-    num_faults_wanted: int
-    faults: dict[str, int] = field(default_factory=dict)
-    num_cells: int = 0
-    num_cells_lost: int = 0
-    num_finished_redone: int = 0
-    num_records_destroyed: int = 0
-    num_differences: int = 0
-    num_attempts: int = 0
-    num_driver_starts: int = 0
-    exit_codes: dict[str, int] = field(default_factory=dict)
-    wall_seconds: float = 0.0
-    violations: list[str] = field(default_factory=list)
-
-    @property
-    def num_faults(self) -> int:
-        """Faults done."""
-        return sum(self.faults.values())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain-JSON form."""
-        return {**asdict(self), "num_faults": self.num_faults}
 
 
 def run_chaos(seeds: Sequence[int], settings: ChaosSettings, keep: Path | None = None) -> list[SeedResult]:
@@ -184,17 +137,17 @@ def disturb(seed: int, settings: ChaosSettings, scratch: Path, source: Path, und
         environment = {"PYTHONPATH": str(source)}
         nodes = stack.enter_context(ray_nodes(NUM_WORKERS, environment)) if on_cluster else None
         experiment = storage / settings.recipe
-        disturbance = Disturbance(
+        supervisor = Supervisor(
             run_arguments(settings, storage, nodes),
             experiment,
             scratch,
             source,
-            random.Random(f"targets {seed}"),
-            environment=environment | (nodes.environment if nodes else {}),
-            nodes=nodes,
-            disk=disk,
+            environment | (nodes.environment if nodes else {}),
         )
-        stack.callback(disturbance.close)
+        stack.callback(supervisor.close)
+        ledger = Ledger(experiment)
+        targets = random.Random(f"targets {seed}")
+        disturbance = Disturbance(supervisor, experiment, ledger, targets, nodes=nodes, disk=disk)
         start_seconds = time.monotonic()
         pauses = random.Random(f"pauses {seed}")
         try:
@@ -203,33 +156,27 @@ def disturb(seed: int, settings: ChaosSettings, scratch: Path, source: Path, und
                     break
                 print(f"seed {seed}: {kind}", flush=True)
                 time.sleep(pauses.uniform(0.1, LONGEST_PAUSE_SECONDS))
-            disturbance.finish()
+            supervisor.finish()
         except TimeoutError as error:
             result.violations.append(str(error))
         result.wall_seconds = time.monotonic() - start_seconds
-        _judge(result, disturbance, experiment, undisturbed, scratch / "export.csv", source)
+        ledger.look()
+        result.faults = dict(sorted(disturbance.injected.items()))
+        result.num_driver_starts = supervisor.num_starts
+        result.exit_codes = {str(code): count for code, count in sorted(supervisor.exits.items())}
+        result.num_records_destroyed = len(ledger.destroyed)
+        result.num_finished_redone = ledger.num_redone
+        result.num_attempts = sum(len(attempts(folder)) for folder in cell_folders(experiment))
+        result.violations += disturbance.violations + supervisor.violations + ledger.violations
+        _compare(result, experiment, undisturbed, scratch / "export.csv", source)
         _keep_copy(experiment, scratch / "experiment")
     return result
 
 
-def _judge(
-    result: SeedResult,
-    disturbance: Disturbance,
-    experiment: Path,
-    undisturbed: Path,
-    export: Path,
-    source: Path,
-) -> None:
-    """Fill in what came out, and every property that does not hold."""
+def _compare(result: SeedResult, experiment: Path, undisturbed: Path, export: Path, source: Path) -> None:
+    """Fill in what came out against the undisturbed sweep."""
     reference = undisturbed.parent / "export.csv"
-    result.faults = dict(sorted(disturbance.injected.items()))
-    result.num_driver_starts = disturbance.num_starts
-    result.exit_codes = {str(code): count for code, count in sorted(disturbance.exits.items())}
-    result.num_records_destroyed = len(disturbance.ledger.destroyed)
-    result.num_finished_redone = disturbance.ledger.num_redone
-    result.num_attempts = sum(len(attempts(folder)) for folder in cell_folders(experiment))
     result.num_cells = count_done(reference)
-    result.violations += disturbance.violations + disturbance.ledger.violations
     if result.num_faults < result.num_faults_wanted:
         result.violations.append(f"the sweep ended after {result.num_faults} faults")
     try:
@@ -249,29 +196,3 @@ def _judge(
 def _keep_copy(experiment: Path, target: Path) -> None:
     """Small files of the experiment, for a look after the disk is gone."""
     shutil.copytree(experiment, target, ignore=shutil.ignore_patterns("*.safetensors", "*.pkl", "lost+found"))
-
-
-HEADER = (
-    f"{'seed':>4}  {'Ray':<8}{'faults':>7}{'lost':>6}{'redone':>8}{'destroyed':>11}{'differ':>8}"
-    f"{'attempts':>10}{'starts':>8}{'seconds':>9}"
-)
-
-
-def format_row(result: SeedResult) -> str:
-    """One line of the table under `HEADER`."""
-    where = "3 nodes" if result.on_cluster else "local"
-    return (
-        f"{result.seed:>4}  {where:<8}{result.num_faults:>7}{result.num_cells_lost:>6}"
-        f"{result.num_finished_redone:>8}{result.num_records_destroyed:>11}{result.num_differences:>8}"
-        f"{result.num_attempts:>10}{result.num_driver_starts:>8}{result.wall_seconds:>9.0f}"
-    )
-
-
-def format_table(results: Sequence[SeedResult]) -> str:
-    """The table of all seeds, and the faults by kind."""
-    faults: Counter[str] = Counter()
-    for result in results:
-        faults.update(result.faults)
-    lines = [HEADER, *(format_row(result) for result in results), "", "faults by kind:"]
-    lines += [f"  {kind:<22}{count:>4}" for kind, count in sorted(faults.items())]
-    return "\n".join(lines)

@@ -14,6 +14,10 @@ from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress
 from tune_experiments.queue import PARENT_FAILED, CellQueue
 
 
+# Stands for an ended trial's result; an empty one would make Tune print a line, whatever its verbosity.
+_ENDED = {"ended": True}
+
+
 def _forget(trial: Trial) -> None:
     """Free what Tune keeps of an ended trial and nobody reads: some 50 kB, statistics of every metric most.
 
@@ -21,7 +25,7 @@ def _forget(trial: Trial) -> None:
     """
     trial.run_metadata.metric_analysis.clear()
     trial.run_metadata.metric_n_steps.clear()
-    trial.run_metadata.last_result = {}
+    trial.run_metadata.last_result = _ENDED
     trial.get_json_state = _empty_state
 
 

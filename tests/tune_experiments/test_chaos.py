@@ -16,8 +16,9 @@ from chaos.comparison import compare_exports, compare_files, count_done
 from chaos.damage import cut_in_half, flip_byte
 from chaos.driver import Driver, process_is_running, session_processes
 from chaos.faults import KINDS, NEEDS_CLUSTER, NEEDS_DISK, draw_faults
-from chaos.harness import ChaosSettings, SeedResult, format_table, run_chaos
+from chaos.harness import ChaosSettings, run_chaos
 from chaos.ledger import Ledger
+from chaos.results import SeedResult, format_table
 from rc_core.provenance import utc_now
 
 EVERYWHERE = {"on_cluster": True, "with_disk": True}

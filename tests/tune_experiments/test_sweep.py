@@ -1,6 +1,7 @@
 """Whole sweeps on a real local Ray: order of cells, idempotence, extension, refusal, failure."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import datetime
@@ -59,6 +60,9 @@ def test_every_cell_is_done_in_a_folder_that_bears_its_id(finished):
 def test_rays_own_noise_goes_to_a_file(finished):
     done, experiment = finished
     assert "ray" not in done.stdout.lower()
+    before_table = done.stdout.partition("\n\n")[0].splitlines()
+    ours = r"done    (train|prune)-p|\S+: 6 cells to run|6/6 done|6 cells in"
+    assert [line for line in before_table if not re.match(ours, line)] == []
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
     assert "ray.tune" in experiment.read("ray.log").decode()
