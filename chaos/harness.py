@@ -7,6 +7,7 @@ import random
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +68,24 @@ def run_chaos(seeds: Sequence[int], settings: ChaosSettings, keep: Path | None =
         undisturbed = _run_undisturbed(settings, scratch, source)
         results = []
         for seed in seeds:
-            result = disturb(seed, settings, scratch / f"seed-{seed}", source, undisturbed)
+            try:
+                result = disturb(seed, settings, scratch / f"seed-{seed}", source, undisturbed)
+            except Exception:  # of the harness itself; the other seeds' results are wanted all the same
+                result = SeedResult(
+                    seed=seed,
+                    on_cluster=_is_on_cluster(seed),
+                    num_faults_wanted=settings.num_faults,
+                    violations=[traceback.format_exc()],
+                )
             print(format_row(result), flush=True)
             for line in result.violations:
                 print(f"  VIOLATION  {line}", flush=True)
             results.append(result)
         return results
+
+
+def _is_on_cluster(seed: int) -> bool:
+    return seed % 2 == 0
 
 
 def copy_packages(target: Path) -> Path:
@@ -124,7 +137,7 @@ def disturb(seed: int, settings: ChaosSettings, scratch: Path, source: Path, und
         undisturbed: the experiment to compare with; `export.csv` lies beside it.
     """
     scratch.mkdir()
-    on_cluster, with_disk = seed % 2 == 0, can_mount(scratch)
+    on_cluster, with_disk = _is_on_cluster(seed), can_mount(scratch)
     result = SeedResult(
         seed=seed, on_cluster=on_cluster, with_disk=with_disk, num_faults_wanted=settings.num_faults
     )

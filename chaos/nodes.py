@@ -11,6 +11,9 @@ from typing import Any
 
 START_LIMIT_SECONDS = 180.0
 
+# One for all clusters of this process, since Ray reads it only once.
+_TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
 
 class Nodes:
     """A head without CPUs and workers with one CPU each.
@@ -54,15 +57,14 @@ def ray_nodes(num_workers: int, environment: Mapping[str, str] | None = None) ->
         num_workers: nodes beside the head.
         environment: added to that of every node, and so of every trial.
     """
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    added = {**token, **(environment or {})}
+    added = {**_TOKEN, **(environment or {})}
     before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
-        yield Nodes(cluster, num_workers, token)
+        yield Nodes(cluster, num_workers, _TOKEN)
     finally:
         cluster.shutdown()
         for name, value in before.items():

@@ -32,8 +32,8 @@ class SeedResult:
 
     seed: int
     on_cluster: bool
-    with_disk: bool
     num_faults_wanted: int
+    with_disk: bool = False
     faults: dict[str, int] = field(default_factory=dict)
     num_cells: int = 0
     num_cells_lost: int = 0
