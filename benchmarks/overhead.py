@@ -30,6 +30,8 @@ from tune_experiments.settings import SweepSettings
 
 CHILDREN = (0.5, 0.7, 0.8, 0.9)
 
+NUM_BASELINE_CELLS = 30
+
 
 def no_op_trial(config: dict[str, Any], *, context: Any, train: Any, test: Any) -> None:
     """Write a finished cell's record and report it, without any work."""
@@ -48,7 +50,7 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def measure(num_cells: int) -> dict[str, Any]:
+def measure(num_cells: int, *, reuse_actors: bool = True) -> dict[str, Any]:
     """Run a sweep of no-op cells in this process."""
     ray_environment.prepare(None)
     from tune_experiments.sweep import run_sweep
@@ -60,7 +62,8 @@ def measure(num_cells: int) -> dict[str, Any]:
         experiment = open_storage(Path(root) / "overhead")
         plan = make_plan(smoke, grid.cells(), experiment)
         before_bytes = resident_bytes()
-        outcome = run_sweep(smoke.recipe, grid, plan, experiment, SweepSettings(), no_op_trial)
+        settings = SweepSettings(reuse_actors=reuse_actors)
+        outcome = run_sweep(smoke.recipe, grid, plan, experiment, settings, no_op_trial)
         grown_bytes = resident_bytes() - before_bytes
         command = [sys.executable, "-m", "tune_experiments", "status", experiment.location]
         start = time.monotonic()
@@ -68,6 +71,7 @@ def measure(num_cells: int) -> dict[str, Any]:
         status_seconds = time.monotonic() - start
     return {
         "num_cells": outcome.num_done,
+        "reuse_actors": reuse_actors,
         "num_slots": outcome.num_slots,
         "sweep_seconds": round(outcome.sweep_seconds, 2),
         "overhead_seconds_per_cell": round(outcome.overhead_seconds_per_cell, 4),
@@ -82,18 +86,21 @@ def main() -> None:
     parser.add_argument("--cells", default="100,1000,3000")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--no-reuse", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.one)))
+        print(json.dumps(measure(arguments.one, reuse_actors=not arguments.no_reuse)))
         return
     results = []
-    for size in arguments.cells.split(","):
-        command = [sys.executable, "-m", "benchmarks.overhead", "--one", size]
+    # The baseline first: a process of its own for every trial.
+    runs = [[str(NUM_BASELINE_CELLS), "--no-reuse"], *([size] for size in arguments.cells.split(","))]
+    for run in runs:
+        command = [sys.executable, "-m", "benchmarks.overhead", "--one", *run]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         results.append(json.loads(done.stdout.splitlines()[-1]))
         print(results[-1], flush=True)
-    if len(results) > 1:
-        first, last = results[0], results[-1]
+    if len(results) > 2:
+        first, last = results[1], results[-1]
         grown = last["driver_grown_bytes"] - first["driver_grown_bytes"]
         slope = grown / (last["num_cells"] - first["num_cells"])
         print(f"driver memory grows by {slope / 1e3:.1f} kB a cell")

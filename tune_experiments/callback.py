@@ -13,7 +13,6 @@ from rc_core.storage import Storage
 from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress
 from tune_experiments.queue import PARENT_FAILED, CellQueue
 
-
 # Stands for an ended trial's result; an empty one would make Tune print a line, whatever its verbosity.
 _ENDED = {"ended": True}
 

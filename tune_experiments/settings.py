@@ -19,6 +19,8 @@ class SweepSettings:
             failed in a way that may pass.
         checkpoint_seconds: time between the checkpoints of a cell.
         keep_checkpoints: newest checkpoints kept while a cell runs; a finished one keeps none of them.
+        reuse_actors: whether a trial takes over the process of one that ended. A process of its own costs
+            each trial some seconds, mostly for importing torch, but gives all GPU memory back (ray#30414).
         command: the command line, for provenance.
     """
 
@@ -29,6 +31,7 @@ class SweepSettings:
     max_retries: int = 2
     checkpoint_seconds: float = 60.0
     keep_checkpoints: int = 2
+    reuse_actors: bool = True
     command: str = ""
 
     def __post_init__(self) -> None:

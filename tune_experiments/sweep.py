@@ -133,7 +133,7 @@ def _fit(
             tune_config=tune.TuneConfig(
                 search_alg=CellSearch(queue, max_concurrent=max_concurrent),
                 num_samples=-1,
-                reuse_actors=True,
+                reuse_actors=settings.reuse_actors,
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_name,
             ),

@@ -93,6 +93,8 @@ class SweepOptions:
     """Time between the checkpoints of a cell."""
     keep_checkpoints: int = 2
     """Newest checkpoints kept while a cell runs; a finished cell keeps its network alone."""
+    reuse_actors: bool = True
+    """Let a trial take over the process of one that ended; its own would cost each some seconds."""
 
     def settings(self) -> SweepSettings:
         """The options as the sweep takes them.
@@ -109,6 +111,7 @@ class SweepOptions:
                 max_retries=self.max_retries,
                 checkpoint_seconds=self.checkpoint_seconds,
                 keep_checkpoints=self.keep_checkpoints,
+                reuse_actors=self.reuse_actors,
                 command=shlex.join(["rcsweep", *sys.argv[1:]]),
             )
         except ValueError as error:
