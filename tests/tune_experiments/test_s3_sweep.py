@@ -139,7 +139,7 @@ def test_the_same_command_completes_it_through_an_outage_with_one_warning(sweep)
     assert sweep["code"] == 0, sweep["stderr"]
     num_before = len(sweep["records_before"])
     assert f"{len(CELLS) - num_before} cells to run, {num_before} finished" in sweep["stdout"]
-    assert sweep["stderr"].count("does not answer; trying again") == 1
+    assert sweep["stderr"].count("the heartbeat fails, and goes on trying") == 1
     assert "Traceback" not in sweep["stderr"]
     assert done_cells(sweep["experiment"]) == {cell.cell_id for cell in CELLS}
     assert json.loads(sweep["experiment"].read(DRIVER_FILE))["ended"] is not None
