@@ -144,15 +144,18 @@ class PlainDisplay:
 class LiveDisplay:
     """A region of the terminal that is redrawn in place."""
 
-    def __init__(self, progress: SweepProgress) -> None:
+    def __init__(self, progress: SweepProgress, stream: TextIO) -> None:
+        from rich.console import Console
         from rich.live import Live
 
         self._progress = progress
-        self._live = Live(auto_refresh=False, transient=False)
+        self._live = Live(console=Console(file=stream), auto_refresh=False, transient=False)
         self._live.start()
 
     def event(self, line: str) -> None:
-        """The line is among the recent ones already: redraw."""
+        """Redraw; a line that is not of a cell, and so not among the recent ones, goes above the region."""
+        if line not in self._progress.recent:
+            self._live.console.print(line, highlight=False, markup=False)
         self.refresh()
 
     def refresh(self) -> None:
@@ -174,7 +177,7 @@ class LiveDisplay:
 
 def open_display(progress: SweepProgress, stream: TextIO = sys.stdout) -> PlainDisplay | LiveDisplay:
     """The live region where the output is a terminal, else plain lines."""
-    return LiveDisplay(progress) if stream.isatty() else PlainDisplay(progress, stream)
+    return LiveDisplay(progress, stream) if stream.isatty() else PlainDisplay(progress, stream)
 
 
 class StepProgress:

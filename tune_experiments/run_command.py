@@ -58,9 +58,11 @@ def run_and_report(
 
 
 def _print_outcome(outcome: SweepOutcome, experiment: Storage) -> None:
+    is_whole = not outcome.errors and not outcome.num_left
+    overhead = f"; overhead {outcome.overhead_seconds_per_cell:.2f} s a cell" if is_whole else ""
     print(
         f"{outcome.num_done} cells in {format_seconds(outcome.sweep_seconds)} of sweep time on "
-        f"{outcome.num_slots} slots; overhead {outcome.overhead_seconds_per_cell:.2f} s a cell"
+        f"{outcome.num_slots} slots{overhead}"
     )
     for cell_id, error in outcome.errors.items():
         print(f"FAILED  {cell_id}: {error}", file=sys.stderr)

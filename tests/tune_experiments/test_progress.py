@@ -6,7 +6,7 @@ import pytest
 
 from rc_core.cells import Grid
 from tune_experiments import progress as progress_module
-from tune_experiments.progress import PlainDisplay, SweepProgress, format_seconds
+from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress, format_seconds
 from tune_experiments.queue import CellQueue
 
 RESULT = {"train_accuracy": 0.99, "test_accuracy": 0.5, "sparsity": 0.88, "wall_seconds": 4.0}
@@ -84,3 +84,21 @@ def test_plain_output_says_events_at_once_and_summaries_now_and_then(clock):
     display.refresh()
     assert stream.getvalue().count("0/1 done") == 1
     assert "\x1b" not in stream.getvalue()
+
+
+def test_the_live_region_keeps_cell_lines_and_puts_others_above_it():
+    queue = CellQueue(Grid(randomizations=(0.0,), sparsities=(), seeds=(1,)).cells())
+    progress = SweepProgress(queue, 1, {"train": 1.0, "prune": 1.0})
+    stream = io.StringIO()
+    display = LiveDisplay(progress, stream)
+    cell = queue.take()
+    progress.cell_started(cell)
+    queue.finish(cell.cell_id)
+    display.event(progress.cell_finished(cell, RESULT))
+    display.event("stopping: [not markup]")
+    display.close()
+
+    shown = stream.getvalue()
+    assert "done    train-p0.00-s1" in shown
+    assert "stopping: [not markup]" in shown
+    assert "1/1 done, 0 running" in shown

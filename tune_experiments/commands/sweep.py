@@ -36,7 +36,8 @@ class Plan:
     """Show what 'run' would do: cells, device time and disk. Starts nothing."""
 
     recipe: Positional[RecipeName]
-    """Settings and default grid."""
+    """Settings and default grid: smoke (seconds, to try an installation), digits (minutes, needs no data),
+    cifar-tiny (minutes), cifar-small (hours on a CPU), paper (GPUs)."""
     randomization: Fractions = None
     """Levels of label randomization, e.g. 0,0.5,1."""
     sparsity: Fractions = None
@@ -126,7 +127,8 @@ class Run(SweepOptions):
     """
 
     recipe: Positional[RecipeName]
-    """Settings and default grid."""
+    """Settings and default grid: smoke (seconds, to try an installation), digits (minutes, needs no data),
+    cifar-tiny (minutes), cifar-small (hours on a CPU), paper (GPUs)."""
     randomization: Fractions = None
     """Levels of label randomization, e.g. 0,0.5,1."""
     sparsity: Fractions = None
