@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from rc_core.object_storage import ArrowStorage, ObjectStore, is_outage, open_s3
 from rc_core.outages import Outages, default_patience_seconds
+from rc_core.staging import atomic_file
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -80,7 +80,9 @@ class LocalStorage:
         """
         target = self.path / name
         try:
-            self._replace(target, content)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(target) as file:
+                file.write(content)
         except OSError as error:
             if error.errno not in _NO_SPACE:
                 raise
@@ -90,20 +92,6 @@ class LocalStorage:
                 "command again",
                 str(target),
             ) from error
-
-    def _replace(self, target: Path, content: bytes) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)  # mkstemp makes it private to the writer
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
 
     def names(self) -> list[str]:
         """See `Storage.names`; hidden names, such as another writer's temporary file, are left out."""
@@ -116,6 +104,7 @@ class LocalStorage:
         """See `Storage.delete`."""
         target = self.path / name
         if target.is_dir():
+            # A process that outlived its driver may be writing here just now: what it adds may stay.
             shutil.rmtree(target, ignore_errors=True)
         else:
             with suppress(FileNotFoundError, NotADirectoryError):
