@@ -32,6 +32,9 @@ def format_seconds(seconds: float) -> str:
 class SweepProgress:
     """Counts, ETA and the last finished cells of a running sweep; knows nothing of terminals.
 
+    Attributes:
+        in_trial_seconds: sum of the finished cells' own wall times.
+
     Args:
         queue: the sweep's cells.
         num_slots: cells that can run at a time.
@@ -43,6 +46,7 @@ class SweepProgress:
         self.num_slots = num_slots
         self.started_seconds = time.monotonic()
         self.recent: deque[str] = deque(maxlen=NUM_RECENT_CELLS)
+        self.in_trial_seconds = 0.0
         self._estimates = cell_seconds
         self._spent: dict[str, list[float]] = {"train": [], "prune": []}
         self._start_seconds: dict[str, float] = {}
@@ -53,6 +57,7 @@ class SweepProgress:
 
     def cell_finished(self, cell: Cell, result: dict[str, Any]) -> str:
         """A cell is done; returns the line that says so."""
+        self.in_trial_seconds += result["wall_seconds"]
         self._spent[cell.phase].append(
             time.monotonic() - self._start_seconds.pop(cell.cell_id, time.monotonic())
         )

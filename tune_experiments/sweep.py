@@ -19,7 +19,7 @@ from ray.tune.experiment import Trial
 from rc_core.cells import Grid
 from rc_core.dataset_info import dataset_info
 from rc_core.examples import load_recipe_splits
-from rc_core.experiment import SweepSpec, read_records
+from rc_core.experiment import SweepSpec
 from rc_core.provenance import code_version, host_name, package_versions, utc_now
 from rc_core.recipes import Recipe
 from rc_core.storage import Storage
@@ -30,7 +30,7 @@ from tune_experiments.heartbeat import Heartbeat
 from tune_experiments.interrupts import Interrupts
 from tune_experiments.plan import Plan, PlanError, require_same_recipe
 from tune_experiments.progress import SweepProgress, open_display
-from tune_experiments.queue import CellQueue
+from tune_experiments.queue import DONE, CellQueue
 from tune_experiments.searcher import CellSearch
 from tune_experiments.settings import SweepOutcome, SweepSettings
 from tune_experiments.stop_request import clear_stop_request
@@ -102,7 +102,15 @@ def run_sweep(
             finally:
                 sweep_seconds = time.monotonic() - start_seconds
                 heartbeat.stop()
-        outcome = _outcome(plan, queue, experiment, interrupts.requested.is_set(), sweep_seconds, num_slots)
+        outcome = SweepOutcome(
+            num_done=queue.count(DONE),
+            errors=dict(queue.errors),
+            num_left=len(queue.cells) - queue.count(DONE) - len(queue.errors),
+            interrupted=interrupts.requested.is_set(),
+            sweep_seconds=sweep_seconds,
+            in_trial_seconds=progress.in_trial_seconds,
+            num_slots=num_slots,
+        )
         try:
             _record_run(experiment, outcome, started)
         except OSError as error:  # e.g. the disk is full: what became of the cells is to be told all the same
@@ -149,26 +157,6 @@ def _fit(
 
 def _trial_name(trial: Trial) -> str:
     return str(trial.config["cell_id"])
-
-
-def _outcome(
-    plan: Plan,
-    queue: CellQueue,
-    experiment: Storage,
-    interrupted: bool,
-    sweep_seconds: float,
-    num_slots: int,
-) -> SweepOutcome:
-    records = read_records(experiment, [cell.cell_id for cell in plan.to_run])
-    return SweepOutcome(
-        num_done=len(records),
-        errors=dict(queue.errors),
-        num_left=len(plan.to_run) - len(records) - len(queue.errors),
-        interrupted=interrupted,
-        sweep_seconds=sweep_seconds,
-        in_trial_seconds=sum(record["row"]["wall_seconds"] for record in records.values()),
-        num_slots=num_slots,
-    )
 
 
 def _record_sweep(
