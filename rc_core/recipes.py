@@ -295,7 +295,7 @@ def cifar_tiny() -> Preset:
     """The same on real images: the first 1,000 records of CIFAR-10, averaged to 8x8x3.
 
     Command:  rcsweep run cifar-tiny --data DIR
-    Time:     about 5 minutes on 2 CPU cores (9 trainings, 45 prunings)
+    Time:     8 minutes on 2 CPU cores under other load (9 trainings, 45 prunings)
     Result:   dense training accuracy 1.000; at S = .8 about .72 (p = 0), .61 (p = .5), .54 (p = 1)
     """
     return Preset(

@@ -231,8 +231,8 @@ def test_several_grids_give_their_union(folder):
 
 def test_cells_outside_the_grid_are_left_out(folder):
     other = TrainCell(randomization=0.5, seed=1)
-    CELLS_AND_OTHER = {"row": empty_row(other, RECIPE), "cell": cell_to_dict(other)}  # noqa: N806
-    folder.write(f"{other.cell_id}/record.json", json.dumps(CELLS_AND_OTHER).encode())
+    record = {"row": empty_row(other, RECIPE), "cell": cell_to_dict(other)}
+    folder.write(f"{other.cell_id}/record.json", json.dumps(record).encode())
     assert other.cell_id not in states(folder)
 
 
