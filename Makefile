@@ -5,6 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+BENCH_RESULTS := docs/results/performance.json
 
 define CREATE_VENV
 command -v $(PYTHON) >/dev/null || { \
@@ -16,10 +17,10 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test test-slow chaos lint format clean distclean
+.PHONY: help sweep test test-slow chaos bench bench-quick lint format clean distclean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  ARGS="..." goes to rcsweep or pytest; PYTHON=python3.12 picks the interpreter for a new .venv'
 
 # The stamp is written last, so that an install that failed or was interrupted is done again.
@@ -41,6 +42,17 @@ test-slow: $(INSTALLED) ## run the tests marked slow or cluster, too
 
 chaos: $(INSTALLED) ## disturb sweeps by 20 random faults each, for 5 seeds; about half an hour
 	$(BIN)/python -m chaos $(ARGS)
+
+bench: $(INSTALLED) ## measure steps, sweeps and profiles into docs/results/performance.json; about 40 minutes
+	$(BIN)/python -m benchmarks.steps --out $(BENCH_RESULTS)
+	$(BIN)/python -m benchmarks.sweeps --out $(BENCH_RESULTS)
+	$(BIN)/python -m benchmarks.step_profile --out $(BENCH_RESULTS)
+	$(BIN)/python -m benchmarks.table --results $(BENCH_RESULTS)
+
+bench-quick: $(INSTALLED) ## see that the benchmarks work; the figures mean nothing and are not kept
+	$(BIN)/python -m benchmarks.steps --quick
+	$(BIN)/python -m benchmarks.sweeps --quick
+	$(BIN)/python -m benchmarks.step_profile --quick
 
 lint: $(INSTALLED) ## check style, formatting and types
 	$(BIN)/ruff check .

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rc_core.experiment import DRIVER_FILE, CellState, SweepSpec, read_driver, read_json, read_states
+import pyarrow as pa
+
+from analysis.cell_table import read_cell_table
+from rc_core.cell_states import CellState
+from rc_core.experiment import DRIVER_FILE, SweepSpec, read_driver, read_json
 from rc_core.provenance import unix_seconds
 from rc_core.storage import Storage, open_storage
 
@@ -25,6 +31,7 @@ class Attempt(NamedTuple):
         outcome: `lost` where the end is not recorded: its process died, or it was asked to stop.
         number: 1 for the cell's first attempt.
         num_attempts: of the cell, so far.
+        stack: equal for attempts at cells that were trained together in one process; None for a cell alone.
     """
 
     cell_id: str
@@ -35,6 +42,7 @@ class Attempt(NamedTuple):
     outcome: Outcome
     number: int = 1
     num_attempts: int = 1
+    stack: str | None = None
 
 
 class Run(NamedTuple):
@@ -78,7 +86,7 @@ def load_attempts(location: str | Path | Storage) -> AttemptLog:
     """
     storage = open_storage(location) if isinstance(location, str | Path) else location
     spec = SweepSpec.read(storage)
-    states = read_states(storage)
+    states = _states_of_table(read_cell_table(storage))
     if spec is None:
         return AttemptLog((), (), len(states), 0)
     driver, living = read_json(storage, DRIVER_FILE), read_driver(storage)
@@ -124,6 +132,7 @@ def attempts_of_cell(state: CellState, alive_seconds: float | None = None) -> li
                 outcome,
                 number,
                 num_attempts,
+                begun.get("stack"),
             )
         )
     return attempts
@@ -149,3 +158,16 @@ def runs_of_sweep(recorded: list[Mapping[str, Any]], driver: Mapping[str, Any] |
         if not is_recorded:
             runs.append(Run(driver["started"], None, driver["num_slots"]))
     return tuple(runs)
+
+
+def _states_of_table(table: pa.Table) -> list[CellState]:
+    """States with as much of their rows as attempts need."""
+    names = ("cell_id", "status", "sparsity_target", "attempts", "ended")
+    states = []
+    for cell_id, status, sparsity, attempts, ended in zip(
+        *(table[name].to_pylist() for name in names), strict=True
+    ):
+        target = None if sparsity is None or math.isnan(sparsity) else sparsity
+        row = {"cell_id": cell_id, "status": status, "sparsity_target": target}
+        states.append(CellState(row, tuple(json.loads(attempts)), ended))
+    return states

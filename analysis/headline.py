@@ -10,6 +10,8 @@ from analysis.statistics import PairedDifference, headline_place, paired_differe
 
 # Below this many seeds an interval rests on hardly any knowledge of the spread.
 FEW_SEEDS = 5
+# Cells named in a warning; of more, their number.
+MAX_NAMES = 10
 # A parent below this training accuracy has not memorised its labels.
 MEMORISED = 0.99
 
@@ -89,7 +91,7 @@ def warnings(frame: pd.DataFrame) -> list[str]:
     parents = done[done["phase"] == "train"]
     weak = parents[parents["train_accuracy"] < MEMORISED]
     if len(weak):
-        names = ", ".join(f"{row.cell_id} ({row.train_accuracy:.3f})" for row in weak.itertuples())
+        names = _listed([f"{row.cell_id} ({row.train_accuracy:.3f})" for row in weak.itertuples()])
         found.append(
             f"{len(weak)} of {len(parents)} finished dense networks stay below a training accuracy of "
             f"{MEMORISED:g}: {names}. They have not memorised their labels, so what pruning costs them is "
@@ -97,7 +99,7 @@ def warnings(frame: pd.DataFrame) -> list[str]:
         )
     undefined = done[done["train_accuracy"].isna()]
     if len(undefined):
-        names = ", ".join(undefined["cell_id"])
+        names = _listed(list(undefined["cell_id"]))
         found.append(f"{len(undefined)} finished cells have no training accuracy (not a number): {names}.")
     for column, words, advice in (
         ("code_version", "code versions", "Compare cells of one version only."),
@@ -109,6 +111,11 @@ def warnings(frame: pd.DataFrame) -> list[str]:
         if len(values) > 1:
             found.append(f"The cells come from {len(values)} {words} ({', '.join(values)}). {advice}")
     return found
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
 
 
 def unfinished_cells(frame: pd.DataFrame) -> list[tuple[str, str, str]]:

@@ -12,18 +12,24 @@ from typing import Any
 import pandas as pd
 
 from analysis.attempts import AttemptLog, load_attempts
+from analysis.curves import curve_scales
+from analysis.excerpts import every_nth, first_rows
 from analysis.figures import curves, grid_heatmap, slots, tradeoff
 from analysis.grid import METRICS, GridCell, sparsity_label, summarize, what_is_left_out
 from analysis.headline import RULE, headline, unfinished_cells, warnings
-from analysis.html_page import Html, details, figure_block, mark, page, table, text
+from analysis.html_page import Html, Variant, details, figure_block, mark, page, table, text
 from analysis.results import experiment_name, load, load_history, load_spec
 from analysis.statistics import Threshold, compressibility_threshold
 from rc_core.experiment import SweepSpec
-from rc_core.recipes import recipe_to_dict
+from rc_core.recipes import Recipe, recipe_to_dict
 from rc_core.storage import Storage
 
+# Where a reader finds the rows that a long table leaves out.
+_EXPORT = "rcsweep export"
 # Rows of the table behind the curves; the figure itself shows every logged step.
 _MAX_CURVE_ROWS = 40
+# Options of the trade-off's sparsity axis.
+_SPARSITY_AXES: dict[str, tradeoff.Scale] = {"S": "sparsity", "−log₂(1 − S)": "halvings"}
 
 
 def build_report(location: str | Path | Storage) -> str:
@@ -53,7 +59,7 @@ def build_report(location: str | Path | Storage) -> str:
         "<h2>Test accuracy</h2>",
         _tradeoff(frame, "test_accuracy"),
         "<h2>Training curves</h2>",
-        _curves(frame, history),
+        _curves(frame, history, None if spec is None else spec.recipe),
         "<h2>Slots over time</h2>",
         _slots(load_attempts(location)),
         _settings(frame, spec),
@@ -105,10 +111,13 @@ def _warnings(frame: pd.DataFrame) -> Html:
     unfinished = unfinished_cells(frame)
     listing = Html("")
     if unfinished:
-        rows = table(("cell", "status", "error"), unfinished, num_label_columns=3, label="Unfinished cells")
+        shown, note = first_rows(unfinished, _EXPORT)
+        rows = table(("cell", "status", "error"), shown, num_label_columns=3, label="Unfinished cells")
         num_failed = sum(status == "failed" for _, status, _ in unfinished)
         listing = details(
-            f"The {len(unfinished)} unfinished cells ({num_failed} failed)", rows, is_open=num_failed > 0
+            f"The {len(unfinished)} unfinished cells ({num_failed} failed)",
+            Html(_note(note) + rows),
+            is_open=num_failed > 0,
         )
     return Html(
         f'<section class="warnings"><h2>Before you believe it</h2><ul>{items}</ul>{listing}</section>'
@@ -142,7 +151,8 @@ def _summary_text(cell: GridCell) -> Html:
 
 def _tradeoff(frame: pd.DataFrame, metric: str) -> Html:
     info = tradeoff.get_tradeoff_info(frame, metric)
-    header = ["p", "sparsity", "mean", "low", "high", "n", "of", "every seed"]
+    drop = tradeoff.get_tradeoff_info(frame, metric, relative=True)
+    header = ["p", "sparsity", "mean", "low", "high", "n", "of", "drop", "low", "high", "every seed"]
     rows = [
         [
             f"{line.randomization:g}",
@@ -150,19 +160,32 @@ def _tradeoff(frame: pd.DataFrame, metric: str) -> Html:
             *(_number(value) for value in point.interval[:3]),
             point.interval.n,
             point.num_seeds,
+            *(_number(value) for value in dropped.interval[:3]),
             ", ".join(f"{value.seed}: {value.value:.4f}" for value in point.values)
             or point.unfinished
             or "–",
         ]
-        for line in info.lines
-        for point in line.points
+        for line, dropped_line in zip(info.lines, drop.lines, strict=True)
+        for point, dropped in zip(line.points, dropped_line.points, strict=True)
     ]
     numbers = table(header, rows, num_label_columns=2, label=METRICS[metric])
+    shown = {
+        (value, axis): tradeoff.on_scale(each, scale)
+        for value, each in (("as measured", info), ("drop from parent", drop))
+        for axis, scale in _SPARSITY_AXES.items()
+    }
+    variants = [
+        Variant(
+            {"Accuracy": value, "Sparsity axis": axis}, tradeoff.plot_tradeoff(each), tradeoff.caption(each)
+        )
+        for (value, axis), each in shown.items()
+    ]
     return figure_block(
-        tradeoff.plot_tradeoff(info),
-        tradeoff.caption(info),
+        variants[0].figure,
+        variants[0].caption,
         numbers,
         name=f"tradeoff-{metric.replace('_', '-')}",
+        variants=variants,
     )
 
 
@@ -173,11 +196,12 @@ def _heatmap(frame: pd.DataFrame) -> Html:
         [cell_id, status, *map(_number, numbers)]
         for cell_id, status, *numbers in frame[columns].itertuples(index=False, name=None)
     ]
+    shown, note = every_nth(rows, _EXPORT)
     header = ["cell", "status", "target sparsity", "achieved", "training accuracy", "test accuracy"]
     return figure_block(
         grid_heatmap.plot_grid_heatmap(info),
         grid_heatmap.caption(info),
-        table(header, rows, num_label_columns=2, label="Every cell"),
+        Html(_note(note) + table(header, shown, num_label_columns=2, label="Every cell")),
         name="grid",
         min_width_px=100 + 58 * len(info.sparsities),
     )
@@ -222,8 +246,12 @@ def threshold_text(threshold: Threshold, lowest_tested: float) -> str:
     return {"none": f"{threshold.sparsity:g}", "right": at_least}.get(threshold.censoring, f"? ({at_least})")
 
 
-def _curves(frame: pd.DataFrame, history: pd.DataFrame) -> Html:
-    info = curves.get_curves_info(frame, history)
+def _curves(frame: pd.DataFrame, history: pd.DataFrame, recipe: Recipe | None) -> Html:
+    infos = [
+        curves.get_curves_info(frame, history, x=scale, recipe=recipe)
+        for scale in curve_scales(frame, recipe)
+    ]
+    info = infos[0]
     columns: dict[str, pd.Series[Any]] = {}
     for panel in info.panels:
         for curve in panel.curves:
@@ -237,7 +265,15 @@ def _curves(frame: pd.DataFrame, history: pd.DataFrame) -> Html:
         rows = [[step, *map(_number, row)] for step, row in zip(shown.index, shown.to_numpy(), strict=True)]
         note = f"<p>Every {every}. logged step of {len(joined)}.</p>" if every > 1 else ""
         numbers = Html(note + table(["step", *columns], rows, label="Curves"))
-    return figure_block(curves.plot_curves(info), curves.caption(info), numbers, name="curves")
+    variants = [
+        Variant(
+            {"Horizontal axis": each.scale.replace("_seconds", " time")},
+            curves.plot_curves(each),
+            curves.caption(each),
+        )
+        for each in infos
+    ]
+    return figure_block(variants[0].figure, variants[0].caption, numbers, name="curves", variants=variants)
 
 
 def _slots(log: AttemptLog) -> Html:
@@ -246,16 +282,19 @@ def _slots(log: AttemptLog) -> Html:
         [
             number + 1,
             attempt.cell_id,
-            *run.slots[slot],
+            *run.slots[bar.slot],
+            attempt.stack or "",
             f"{attempt.number} of {attempt.num_attempts}",
             attempt.outcome,
             f"{attempt.started - run.started:.3f}",
             "" if attempt.ended is None else f"{attempt.ended - run.started:.3f}",
         ]
         for number, run in enumerate(info.runs)
-        for attempt, slot in run.bars
+        for bar in run.bars
+        for attempt in bar.attempts
     ]
-    header = ["run", "cell", "host", "slot", "attempt", "outcome", "start (s)", "end (s)"]
+    shown, note = every_nth(rows, "analysis.attempts.load_attempts")
+    header = ["run", "cell", "host", "slot", "stack", "attempt", "outcome", "start (s)", "end (s)"]
     runs = "".join(
         f"<li>{text(slots.run_title(run, number, len(info.runs)))}</li>"
         for number, run in enumerate(info.runs)
@@ -263,7 +302,7 @@ def _slots(log: AttemptLog) -> Html:
     return figure_block(
         slots.plot_slots(info),
         slots.caption(info),
-        Html(f"<ul>{runs}</ul>{table(header, rows, num_label_columns=6, label='Attempts')}"),
+        Html(f"<ul>{runs}</ul>{_note(note)}{table(header, shown, num_label_columns=7, label='Attempts')}"),
         name="slots",
         min_width_px=760,
     )
@@ -297,12 +336,13 @@ def _settings(frame: pd.DataFrame, spec: SweepSpec | None) -> Html:
     )
     labels = done[["randomization", "seed", "label_sha256", "data_sha256"]].drop_duplicates()
     rows = [[f"{p:g}", *rest] for p, *rest in labels.itertuples(index=False, name=None)]
+    shown, note = every_nth(rows, _EXPORT)
     hashes = table(
-        ("p", "seed", "labels, SHA-256", "data, SHA-256"), rows, num_label_columns=4, label="Hashes"
+        ("p", "seed", "labels, SHA-256", "data, SHA-256"), shown, num_label_columns=4, label="Hashes"
     )
     return Html(
         f"<h2>Settings and provenance</h2><p>{text(cost)}</p>{settings}"
-        f"{details(f'Label and data hashes ({len(rows)} label vectors)', hashes)}"
+        f"{details(f'Label and data hashes ({len(rows)} label vectors)', Html(_note(note) + hashes))}"
     )
 
 
@@ -325,6 +365,10 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
             shown = value if isinstance(value, str) else "not set" if value is None else json.dumps(value)
             rows.append((f"{prefix}{key}", shown))
     return rows
+
+
+def _note(sentence: str) -> Html:
+    return Html(f"<p>{text(sentence)}</p>" if sentence else "")
 
 
 def _number(value: float | None) -> str:

@@ -4,76 +4,40 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 
+from analysis.cell_table import read_cell_table
+from analysis.curve_table import folder_name, read_curves
+from analysis.typed_tables import DTYPES, arrow_to_frame, typed_frame
+from analysis.typed_tables import HISTORY_DTYPES as HISTORY_DTYPES  # part of what this module offers
 from rc_core.experiment import (
-    COLUMNS,
     DRIVER_FILE,
     FAILURE_FILE,
-    HISTORY_FILE,
     RECORD_FILE,
     SWEEP_FILE,
     SweepSpec,
     read_driver,
     read_json,
-    read_rows,
 )
 from rc_core.storage import Storage, open_storage
 
 _Result = TypeVar("_Result")
 
-# Files read at a time: object stores answer many requests in the time of one.
-_NUM_READERS = 16
-
-# Newest format number of sweep.json, record.json and history.json that this code reads.
-FORMAT = 1
-
-_FLOAT_COLUMNS = (
-    "randomization",
-    "randomization_actual",
-    "sparsity_target",
-    "sparsity",
-    "train_accuracy",
-    "train_loss",
-    "test_accuracy",
-    "accuracy_kept",
-    "accuracy_redrawn",
-    "accuracy_true",
-    "wall_seconds",
-    "images_per_second",
-)
-# Every column's dtype, also of a table without rows. A missing value is NaN; in Int64 columns pandas.NA.
-DTYPES: dict[str, str] = (
-    dict.fromkeys(COLUMNS, "str")
-    | dict.fromkeys(_FLOAT_COLUMNS, "float64")
-    | {"seed": "int64", "steps": "Int64", "threads": "Int64"}
-)
-HISTORY_DTYPES: dict[str, str] = {
-    "cell_id": "str",
-    "step": "int64",
-    "learning_rate": "float64",
-    "train_loss": "float64",
-    "train_accuracy": "float64",
-    "sparsity_target": "float64",
-    "sparsity": "float64",
-    "update_probability": "float64",
-    "num_pruned": "Int64",
-    "num_spliced": "Int64",
-}
 EXPORT_SUFFIXES = (".csv", ".parquet", ".json")
 
 
-def load(location: str | Path | Storage) -> pd.DataFrame:
+def load(location: str | Path | Storage, *, use_index: bool = True) -> pd.DataFrame:
     """The tidy table of an experiment: one row a cell, missing and failed ones included.
 
     Args:
         location: folder of a sweep, a folder of single cells, one cell's folder, or a URI such as
             `s3://bucket/prefix`. The folder may have been moved.
+        use_index: whether finished cells that were read before, and whose files are unchanged since, may come
+            from the index (analysis/index.py); the table is the same either way.
 
     Returns:
         Columns `rc_core.experiment.COLUMNS` in that order, dtypes `DTYPES`; trainings first, in grid order.
@@ -83,7 +47,7 @@ def load(location: str | Path | Storage) -> pd.DataFrame:
         ValueError: a file is damaged or newer than this code; the message names it.
     """
     storage = _open(location)
-    return rows_to_frame(_reading(storage, lambda: read_rows(storage)), storage.location)
+    return arrow_to_frame(_reading(storage, lambda: read_cell_table(storage, use_index=use_index)), DTYPES)
 
 
 def rows_to_frame(rows: Iterable[Mapping[str, Any]], origin: str = "rows") -> pd.DataFrame:
@@ -92,7 +56,8 @@ def rows_to_frame(rows: Iterable[Mapping[str, Any]], origin: str = "rows") -> pd
     Raises:
         ValueError: a value does not fit its column; the message starts with `origin`.
     """
-    return _typed_frame(list(rows), DTYPES, origin)
+    given = list(rows)
+    return typed_frame({name: [row.get(name) for row in given] for name in DTYPES}, DTYPES, origin)
 
 
 def load_spec(location: str | Path | Storage) -> SweepSpec | None:
@@ -105,7 +70,9 @@ def load_spec(location: str | Path | Storage) -> SweepSpec | None:
     return _reading(storage, lambda: SweepSpec.read(storage))
 
 
-def load_history(location: str | Path | Storage, cell_ids: Iterable[str] | None = None) -> pd.DataFrame:
+def load_history(
+    location: str | Path | Storage, cell_ids: Iterable[str] | None = None, *, use_index: bool = True
+) -> pd.DataFrame:
     """Curves in long form: one row per cell and logged step.
 
     `train_loss` and `train_accuracy` are train-mode minibatch means over the steps since the previous row.
@@ -113,6 +80,7 @@ def load_history(location: str | Path | Storage, cell_ids: Iterable[str] | None 
     Args:
         location: as of `load`.
         cell_ids: cells whose curves are wanted; None means every finished one.
+        use_index: as of `load`.
 
     Returns:
         Columns and dtypes `HISTORY_DTYPES`; columns that only prunings have are missing values for trainings.
@@ -124,17 +92,14 @@ def load_history(location: str | Path | Storage, cell_ids: Iterable[str] | None 
     """
     storage = _open(location)
     if cell_ids is None:
-        table = load(storage)
+        table = load(storage, use_index=use_index)
         cell_ids = table.loc[table["status"] == "done", "cell_id"]
-    with ThreadPoolExecutor(_NUM_READERS) as readers:
-        frames = list(readers.map(lambda cell_id: _history_of_cell(storage, str(cell_id)), cell_ids))
-    frames = [frame for frame in frames if len(frame)]
-    return pd.concat(frames, ignore_index=True) if frames else _typed_frame([], HISTORY_DTYPES, "")
+    return read_curves(storage, [str(cell_id) for cell_id in cell_ids], use_index=use_index)
 
 
 def experiment_name(location: str | Path | Storage) -> str:
     """Last part of the folder's path: the name under which the sweep was run, unless it was renamed."""
-    return _open(location).location.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
+    return folder_name(_open(location))
 
 
 def export(frame: pd.DataFrame, path: str | Path) -> Path:
@@ -173,50 +138,6 @@ def export(frame: pd.DataFrame, path: str | Path) -> Path:
 
 def _open(location: str | Path | Storage) -> Storage:
     return open_storage(location) if isinstance(location, str | Path) else location
-
-
-def _typed_frame(rows: Sequence[Mapping[str, Any]], dtypes: dict[str, str], origin: str) -> pd.DataFrame:
-    columns: dict[str, pd.Series[Any]] = {}
-    for name, dtype in dtypes.items():
-        try:
-            columns[name] = pd.Series([row.get(name) for row in rows], dtype=dtype)
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"{origin}: a value of column {name!r} is no {dtype} ({error}); "
-                "remove that cell's folder and run the sweep again"
-            ) from error
-    return pd.DataFrame(columns)
-
-
-def _history_of_cell(storage: Storage, cell_id: str) -> pd.DataFrame:
-    folder = storage.folder(cell_id)
-    history = read_json(folder, HISTORY_FILE)
-    if history is None and experiment_name(storage) == cell_id:
-        folder, history = storage, read_json(storage, HISTORY_FILE)  # the location is the cell's own folder
-    if history is None:
-        return _typed_frame([], HISTORY_DTYPES, "")
-    name = f"{folder.location}/{HISTORY_FILE}"
-    _require_format(history, name)
-    columns = history.get("columns")
-    if not isinstance(columns, dict) or not isinstance(columns.get("step"), list):
-        raise ValueError(f"{name}: the object 'columns' with a list 'step' is missing; run the cell again")
-    num_rows = len(columns["step"])
-    for column, values in columns.items():
-        if not isinstance(values, list) or len(values) != num_rows:
-            raise ValueError(f"{name}: column {column!r} is no list of {num_rows} values; run the cell again")
-    rows = [
-        {"cell_id": cell_id} | {column: columns[column][index] for column in columns}
-        for index in range(num_rows)
-    ]
-    return _typed_frame(rows, HISTORY_DTYPES, name)
-
-
-def _require_format(content: Mapping[str, Any], name: str) -> None:
-    if content.get("format", FORMAT) != FORMAT:
-        raise ValueError(
-            f"{name}: format {content['format']!r}, this rcsweep reads {FORMAT}; "
-            "read it with the version that wrote it, or install a newer one"
-        )
 
 
 def _reading(storage: Storage, read: Callable[[], _Result]) -> _Result:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from analysis.attempts import Attempt, AttemptLog, Run
+from analysis.attempts import Attempt, AttemptLog, Outcome, Run
 
 # Two attempts of one slot may seem to overlap by as much: clocks are set, and times are rounded.
 CLOCK_ERROR_SECONDS = 0.5
@@ -18,12 +18,36 @@ _GRACE_SECONDS = 1.0
 # Where no run is recorded, nothing running for longer than this begins a new one.
 PAUSE_SECONDS = 60.0
 
+# Of a stack: what its bar says where its cells ended differently. A failure must not be hidden by the others.
+_OUTCOMES: tuple[Outcome, ...] = ("failed", "running", "done", "lost")
+
 
 class Bar(NamedTuple):
-    """An attempt and the slot that held it: an index into `RunSlots.slots`."""
+    """What held a slot for a time: an attempt at a cell, or the attempts of a stack.
 
-    attempt: Attempt
+    Attributes:
+        attempts: one, or those at the cells that were trained together in one process, by start.
+        slot: an index into `RunSlots.slots`.
+    """
+
+    attempts: tuple[Attempt, ...]
     slot: int
+
+    @property
+    def started(self) -> float:
+        """Unix time of the first start."""
+        return min(attempt.started for attempt in self.attempts)
+
+    @property
+    def ended(self) -> float | None:
+        """Unix time of the last known end; None where no end is recorded."""
+        return max((attempt.ended for attempt in self.attempts if attempt.ended is not None), default=None)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The attempt's; of several, the first of failed, running, done and lost that occurs."""
+        found = {attempt.outcome for attempt in self.attempts}
+        return next(outcome for outcome in _OUTCOMES if outcome in found)
 
 
 class RunSlots(NamedTuple):
@@ -55,7 +79,17 @@ class RunSlots(NamedTuple):
     @property
     def seconds(self) -> float:
         """From the first start to the last known end."""
-        return max(_end(bar.attempt) for bar in self.bars) - self.started
+        return max(_end(bar) for bar in self.bars) - self.started
+
+    @property
+    def num_attempts(self) -> int:
+        """Attempts in all bars."""
+        return sum(len(bar.attempts) for bar in self.bars)
+
+    @property
+    def num_stacks(self) -> int:
+        """Bars of several attempts."""
+        return sum(len(bar.attempts) > 1 for bar in self.bars)
 
 
 def pack(intervals: Sequence[tuple[float, float]]) -> list[int]:
@@ -94,8 +128,9 @@ def pack(intervals: Sequence[tuple[float, float]]) -> list[int]:
 def utilisation(runs: Sequence[RunSlots]) -> float | None:
     """Share of the slots' time that was spent in cells while there were cells to start.
 
-    For a run with s slots and attempts from a_i to b_i, with t = min a_i the first start and T = max a_i the
-    last one, from which on a slot that becomes free stays idle because nothing is left to start,
+    For a run with s slots and bars (attempts, or stacks of them) from a_i to b_i, with t = min a_i the first
+    start and T = max a_i the last one, from which on a slot that becomes free stays idle because nothing is
+    left to start,
 
         U = sum over slots of |union of [a_i, b_i] in the slot, within [t, T]| / (s (T - t));
 
@@ -118,22 +153,48 @@ def pack_runs(log: AttemptLog) -> tuple[RunSlots, ...]:
     return tuple(_pack_run(attempts, run) for run, attempts in _split_into_runs(log) if attempts)
 
 
+def stack_attempts(attempts: Iterable[Attempt]) -> list[tuple[Attempt, ...]]:
+    """The attempts that took a slot together, by first start: those of a stack on one host, each other alone.
+
+    A cell stands in a stack once: a second attempt at it begins the stack anew.
+
+    Args:
+        attempts: sorted by start.
+    """
+    together: list[list[Attempt]] = []
+    stacks: dict[tuple[str, str], list[Attempt]] = {}
+    for attempt in attempts:
+        if attempt.stack is None:
+            together.append([attempt])
+            continue
+        stack = stacks.get((attempt.host, attempt.stack))
+        if stack is None or attempt.cell_id in {other.cell_id for other in stack}:
+            stack = stacks[attempt.host, attempt.stack] = []
+            together.append(stack)
+        stack.append(attempt)
+    return [tuple(one) for one in together]
+
+
 def _pack_run(attempts: Sequence[Attempt], run: Run | None) -> RunSlots:
-    first, last = attempts[0].started, max(attempt.started for attempt in attempts)
-    if all(attempt.ended is None for attempt in attempts):
+    unpacked = [Bar(together, 0) for together in stack_attempts(attempts)]
+    first, last = unpacked[0].started, max(bar.started for bar in unpacked)
+    if all(bar.ended is None for bar in unpacked):
         last = first  # a driver killed at once tells nothing of how busy its slots were
+    by_host: dict[str, list[Bar]] = {}
+    for bar in unpacked:
+        by_host.setdefault(bar.attempts[0].host, []).append(bar)
     slots: list[tuple[str, int]] = []
     bars: list[Bar] = []
     busy_seconds = 0.0
-    for host in dict.fromkeys(attempt.host for attempt in attempts):
-        of_host = [attempt for attempt in attempts if attempt.host == host]
-        packed = pack([(attempt.started, _end(attempt)) for attempt in of_host])
-        bars += [Bar(attempt, len(slots) + slot) for attempt, slot in zip(of_host, packed, strict=True)]
-        for slot in range(max(packed) + 1):
-            in_slot = [attempt for attempt, place in zip(of_host, packed, strict=True) if place == slot]
-            busy_seconds += _union_seconds(in_slot, last)
-        slots += [(host, number + 1) for number in range(max(packed) + 1)]
-    at_a_time = max(pack([(attempt.started, _end(attempt)) for attempt in attempts])) + 1
+    for host, of_host in by_host.items():
+        packed = pack([(bar.started, _end(bar)) for bar in of_host])
+        by_slot: dict[int, list[Bar]] = {}
+        for bar, slot in zip(of_host, packed, strict=True):
+            by_slot.setdefault(slot, []).append(bar)
+            bars.append(Bar(bar.attempts, len(slots) + slot))
+        busy_seconds += sum(_union_seconds(in_slot, last) for in_slot in by_slot.values())
+        slots += [(host, number + 1) for number in range(len(by_slot))]
+    at_a_time = max(pack([(bar.started, _end(bar)) for bar in unpacked])) + 1
     return RunSlots(
         started=first,
         window_seconds=last - first,
@@ -141,20 +202,20 @@ def _pack_run(attempts: Sequence[Attempt], run: Run | None) -> RunSlots:
         is_recorded=run is not None,
         busy_seconds=busy_seconds,
         slots=tuple(slots),
-        bars=tuple(sorted(bars, key=lambda bar: (bar.attempt.started, bar.slot))),
+        bars=tuple(sorted(bars, key=lambda bar: (bar.started, bar.slot))),
     )
 
 
-def _end(attempt: Attempt) -> float:
-    return attempt.started if attempt.ended is None else attempt.ended
+def _end(one: Attempt | Bar) -> float:
+    return one.started if one.ended is None else one.ended
 
 
-def _union_seconds(attempts: Sequence[Attempt], until: float) -> float:
-    """Length of the union of the attempts, sorted by start, before a time."""
+def _union_seconds(bars: Sequence[Bar], until: float) -> float:
+    """Length of the union of the bars, sorted by start, before a time."""
     total, covered_until = 0.0, float("-inf")
-    for attempt in attempts:
-        end = min(_end(attempt), until)
-        total += max(0.0, end - max(attempt.started, covered_until))
+    for bar in bars:
+        end = min(_end(bar), until)
+        total += max(0.0, end - max(bar.started, covered_until))
         covered_until = max(covered_until, end)
     return total
 

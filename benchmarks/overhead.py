@@ -10,6 +10,7 @@ Cells do nothing but write their record, so that what is measured is Ray, the dr
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import subprocess
@@ -19,9 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rc_core.cells import Grid, cell_from_dict
+from benchmarks import conditions
+from rc_core.cells import Grid
 from rc_core.experiment import RECORD_FILE, empty_row, write_json
-from rc_core.provenance import code_version, package_versions, utc_now
 from rc_core.recipes import preset
 from rc_core.storage import open_storage
 from tune_experiments import ray_environment
@@ -37,11 +38,14 @@ def no_op_trial(config: dict[str, Any], *, context: Any, train: Any, test: Any) 
     """Write a finished cell's record and report it, without any work."""
     from ray import tune
 
-    cell = cell_from_dict(config["cell"])
+    from tune_experiments.trainables import cells_of
+
     figures = {"train_accuracy": 1.0, "test_accuracy": 1.0, "sparsity": 0.0, "wall_seconds": 0.0}
-    row = empty_row(cell, context.recipe) | figures | {"status": "done", "steps": 1}
-    write_json(open_storage(context.experiment).folder(cell.cell_id), RECORD_FILE, {"row": row})
-    tune.report({"step": 1, "num_steps": 1, **figures})
+    cells = cells_of(config)
+    for cell in cells:
+        row = empty_row(cell, context.recipe) | figures | {"status": "done", "steps": 1}
+        write_json(open_storage(context.experiment).folder(cell.cell_id), RECORD_FILE, {"row": row})
+    tune.report({"outcomes": {cell.cell_id: figures for cell in cells}})
 
 
 def resident_bytes() -> int:
@@ -62,7 +66,7 @@ def measure(num_cells: int, *, reuse_actors: bool = True) -> dict[str, Any]:
         experiment = open_storage(Path(root) / "overhead")
         plan = make_plan(smoke, grid.cells(), experiment)
         before_bytes = resident_bytes()
-        settings = SweepSettings(reuse_actors=reuse_actors)
+        settings = SweepSettings(reuse_actors=reuse_actors, stack=1)
         outcome = run_sweep(smoke.recipe, grid, plan, experiment, settings, no_op_trial)
         grown_bytes = resident_bytes() - before_bytes
         command = [sys.executable, "-m", "tune_experiments", "status", experiment.location]
@@ -91,6 +95,7 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(arguments.one, reuse_actors=not arguments.no_reuse)))
         return
+    started = conditions.begin("python -m benchmarks.overhead --cells " + arguments.cells)
     results = []
     # The baseline first: a process of its own for every trial.
     runs = [[str(NUM_BASELINE_CELLS), "--no-reuse"], *([size] for size in arguments.cells.split(","))]
@@ -105,14 +110,7 @@ def main() -> None:
         slope = grown / (last["num_cells"] - first["num_cells"])
         print(f"driver memory grows by {slope / 1e3:.1f} kB a cell")
     if arguments.out:
-        report = {
-            "command": "python -m benchmarks.overhead --cells " + arguments.cells,
-            "code_version": code_version(),
-            "versions": package_versions(),
-            "cpu_count": os.cpu_count(),
-            "date": utc_now(),
-            "results": results,
-        }
+        report = dataclasses.asdict(conditions.end(started)) | {"results": results}
         arguments.out.write_text(json.dumps(report, indent=1) + "\n")
 
 

@@ -52,17 +52,27 @@ def running_cells(experiment: Path, since_seconds: float) -> list[RunningCell]:
         experiment: its folder.
         since_seconds: Unix time; attempts that began before do not count, e.g. those of an earlier driver.
     """
-    newest: dict[int, tuple[float, Path]] = {}
+    newest: dict[int, float] = {}
+    begun: list[tuple[Path, dict[str, Any]]] = []
     for folder in cell_folders(experiment):
         if not (tried := attempts(folder)):
             continue
         started_seconds, pid = unix_seconds(tried[-1]["started"]), tried[-1]["pid"]
         if started_seconds >= since_seconds and process_is_running(pid):
-            newest[pid] = max(newest.get(pid, (0.0, folder)), (started_seconds, folder))
+            newest[pid] = max(newest.get(pid, 0.0), started_seconds)
+            begun.append((folder, tried[-1]))
+    # A process works on the cells that it began last: one, or those of one stack.
+    stacks = {
+        attempt["stack"]
+        for _, attempt in begun
+        if "stack" in attempt and unix_seconds(attempt["started"]) == newest[attempt["pid"]]
+    }
     return [
-        RunningCell(folder, pid)
-        for pid, (_, folder) in sorted(newest.items())
-        if read_record(LocalStorage(folder)) is None and not (folder / FAILURE_FILE).exists()
+        RunningCell(folder, attempt["pid"])
+        for folder, attempt in begun
+        if (unix_seconds(attempt["started"]) == newest[attempt["pid"]] or attempt.get("stack") in stacks)
+        and read_record(LocalStorage(folder)) is None
+        and not (folder / FAILURE_FILE).exists()
     ]
 
 

@@ -30,23 +30,27 @@ class Attempt:
 
     Attributes:
         number: 1 for the first attempt.
-        all: every attempt so far with this one last: `started`, `host`, `pid`.
+        all: every attempt so far with this one last: `started`, `host`, `pid`, and `stack` where it is one of
+            several cells trained together.
 
     Args:
         folder: the cell's folder.
         cell: what is tried.
         recipe: its settings.
+        stack: name that the attempts of a stack's cells have in common.
 
     Raises:
         ValueError: the folder is that of another cell or recipe; nothing is written into it.
     """
 
-    def __init__(self, folder: Storage, cell: Cell, recipe: Recipe) -> None:
+    def __init__(self, folder: Storage, cell: Cell, recipe: Recipe, stack: str | None = None) -> None:
         self._folder = folder
         earlier = _read_attempts(folder)
         if earlier is not None:
             require_same(earlier, cell, recipe, f"{folder.location}/{ATTEMPTS_FILE}")
         this = {"started": utc_now(), "host": host_name(), "pid": os.getpid()}
+        if stack is not None:
+            this["stack"] = stack
         self.all: list[dict[str, Any]] = [*(earlier["attempts"] if earlier else []), this]
         self.number = len(self.all)
         self._lines: list[str] = []
@@ -55,7 +59,8 @@ class Attempt:
         folder.delete(FAILURE_FILE)
         identity = {"cell": cell_to_dict(cell), "recipe": recipe_to_dict(recipe)}
         write_json(folder, ATTEMPTS_FILE, {"format": 1, **identity, "attempts": self.all})
-        self.say(f"attempt {self.number} on {this['host']}, process {this['pid']}")
+        together = "" if stack is None else f", in stack {stack}"
+        self.say(f"attempt {self.number} on {this['host']}, process {this['pid']}{together}")
         self.write_log()
 
     @property

@@ -75,6 +75,27 @@ def load_recipe_splits(recipe: Recipe, *, data_dir: Path | None = None) -> tuple
     return train, test
 
 
+class DeviceSplits(NamedTuple):
+    """Both splits on a device, once for all cells of a process.
+
+    Attributes:
+        train: training images with true labels.
+        test: test images with true labels.
+        source: the training split that `train` was made of.
+    """
+
+    train: Examples
+    test: Examples
+    source: Split
+
+
+def splits_on_device(train: Split, test: Split, device: torch.device) -> DeviceSplits:
+    """Put both splits on the device."""
+    return DeviceSplits(
+        to_examples(train.images, train.labels, device), to_examples(test.images, test.labels, device), train
+    )
+
+
 class CellExamples(NamedTuple):
     """What one cell trains on and is measured against.
 
@@ -91,16 +112,16 @@ class CellExamples(NamedTuple):
     true_labels: npt.NDArray[np.int64]
 
 
-def cell_examples(
-    train: Split, test: Split, *, randomization: float, seed: int, num_classes: int, device: torch.device
-) -> CellExamples:
-    """Randomize the training labels and put everything on the device."""
+def cell_examples(splits: DeviceSplits, *, randomization: float, seed: int, num_classes: int) -> CellExamples:
+    """Randomize the training labels; the images are shared by all cells."""
+    source = splits.source
     given = randomize_labels(
-        train.labels, randomization, seed, num_classes=num_classes, num_file_records=train.num_file_records
+        source.labels, randomization, seed, num_classes=num_classes, num_file_records=source.num_file_records
     )
+    labels = torch.from_numpy(given.labels).to(splits.train.labels.device)
     return CellExamples(
-        train=to_examples(train.images, given.labels, device),
-        test=to_examples(test.images, test.labels, device),
+        train=Examples(splits.train.images, labels),
+        test=splits.test,
         given=given,
-        true_labels=train.labels,
+        true_labels=source.labels,
     )

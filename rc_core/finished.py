@@ -11,7 +11,7 @@ from rc_core.cells import cell_from_dict
 from rc_core.checkpoints import FINAL, CheckpointError, load_checkpoint
 from rc_core.dataset_info import dataset_info
 from rc_core.evaluation import accuracies_by_label_kind, accuracy, predict
-from rc_core.examples import cell_examples, load_recipe_splits
+from rc_core.examples import cell_examples, load_recipe_splits, splits_on_device
 from rc_core.execution import resolve_device
 from rc_core.experiment import RECORD_FILE, read_json
 from rc_core.recipes import recipe_from_dict
@@ -67,12 +67,10 @@ def evaluate_finished(
     on_device = resolve_device(device)
     num_classes = dataset_info(recipe.dataset, data_dir).num_classes
     examples = cell_examples(
-        train,
-        test,
+        splits_on_device(train, test, on_device),
         randomization=cell.randomization,
         seed=cell.seed,
         num_classes=num_classes,
-        device=on_device,
     )
     in_channels = examples.train.images.shape[3]
     model = build_model(recipe, in_channels=in_channels, num_classes=num_classes, device=on_device)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -15,36 +13,32 @@ class DivergenceError(RuntimeError):
 
 
 class Window:
-    """Sums of loss and correct predictions since the last log point.
+    """Sums of loss and correct predictions since the last log point, for K networks.
 
     Attributes:
-        sums: (3,) float64: loss times examples, correct predictions, examples.
+        sums: (K, 3) float64: loss times examples, correct predictions, examples.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.sums = torch.zeros(3, dtype=torch.float64, device=device)
+    def __init__(self, device: torch.device, num_networks: int = 1) -> None:
+        self.sums = torch.zeros(num_networks, 3, dtype=torch.float64, device=device)
 
     @torch.no_grad()
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add one batch: its mean loss (scalar), logits (B, K) and labels (B,)."""
-        self.sums[0] += loss.double() * len(labels)
-        self.sums[1] += (logits.argmax(dim=1) == labels).sum()
-        self.sums[2] += len(labels)
+        """Add one batch: mean losses (K,), logits (K, B, classes) and labels (K, B)."""
+        num_correct = (logits.argmax(dim=2) == labels).sum(dim=1)
+        batch_size = labels.shape[1]
+        self.sums[:, 0] += loss.double() * batch_size
+        self.sums[:, 1] += num_correct
+        self.sums[:, 2] += batch_size
 
-    def flush(self, step: int) -> dict[str, float]:
-        """Means since the last flush, then start anew.
-
-        Raises:
-            DivergenceError: the loss is not finite.
-        """
-        loss_sum, num_correct, num_examples = self.sums.tolist()
-        if not math.isfinite(loss_sum):
-            raise DivergenceError(
-                f"training diverged: the loss is {loss_sum} at or shortly before step {step}; "
-                "lower the learning rate or change the seed"
-            )
+    def flush(self) -> list[dict[str, float]]:
+        """Means since the last flush, one dictionary a network, then start anew."""
+        means = [
+            {"train_loss": loss_sum / num_examples, "train_accuracy": num_correct / num_examples}
+            for loss_sum, num_correct, num_examples in self.sums.tolist()
+        ]
         self.sums.zero_()
-        return {"train_loss": loss_sum / num_examples, "train_accuracy": num_correct / num_examples}
+        return means
 
 
 class History:

@@ -1,7 +1,8 @@
 """Experiments in object storage, through pyarrow.
 
-Requests to S3: one to write a file of up to 10 MB, two to read one, one per 1,000 names to list; two to
-delete what is missing, four to six to delete a file or a folder.
+Requests to S3: one to write a file of up to 10 MB, two to read one, one per 1,000 names to list, one per
+1,000 files of the whole tree for stamps; two to delete what is missing, four to six to delete a file or a
+folder.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from rc_core.outages import OutageError, Outages
+from rc_core.readers import read_all
 from rc_core.s3 import S3Address, connect, parse_s3_uri
+from rc_core.stamps import FileStamp
 
 _Result = TypeVar("_Result")
+
+# Stamps of so many files are asked for one by one rather than by a listing of everything.
+_FEW_NAMES = 32
 
 # Errors that are an answer; whatever else a file system reports counts as an outage.
 _ANSWERS = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
@@ -144,6 +150,26 @@ class ArrowStorage:
             return []
         return sorted(info.base_name for info in infos if not info.base_name.startswith("."))
 
+    def stamps(self, names: Sequence[str]) -> list[FileStamp | None]:
+        """See `Storage.stamps`: one listing of the whole tree, or a request for each of a few names."""
+        from pyarrow.fs import FileSelector
+
+        if len(names) <= _FEW_NAMES:
+            return read_all(lambda name: _stamp(self._file_info(f"{self._path}/{name}")), names)
+        try:
+            infos = self._store.ask(
+                self._uri,
+                lambda filesystem: filesystem.get_file_info(FileSelector(self._path, recursive=True)),
+            )
+        except (FileNotFoundError, NotADirectoryError):
+            return [None] * len(names)
+        wanted = {f"{self._path}/{name}" for name in names}
+        found = {info.path: _stamp(info) for info in infos if info.path in wanted}
+        return [found.get(f"{self._path}/{name}") for name in names]
+
+    def _file_info(self, path: str) -> Any:
+        return self._store.ask(path, lambda filesystem: filesystem.get_file_info(path))
+
     def delete(self, name: str) -> None:
         """See `Storage.delete`."""
         from pyarrow.fs import FileSelector
@@ -165,6 +191,15 @@ class ArrowStorage:
         """The URI of a child: its name goes before the query."""
         base, mark, query = self._uri.partition("?")
         return f"{base}/{name}{mark}{query}"
+
+
+def _stamp(info: Any) -> FileStamp | None:
+    """The stamp of a file, in whole seconds: listings may tell more than requests. None of anything else."""
+    from pyarrow.fs import FileType
+
+    if info.type != FileType.File:
+        return None
+    return FileStamp(info.size or 0, (info.mtime_ns or 0) // 10**9 * 10**9)
 
 
 def open_s3(uri: str, patience_seconds: float) -> ArrowStorage:

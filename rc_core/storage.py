@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ from typing import Protocol
 from rc_core.object_storage import ArrowStorage, ObjectStore, is_outage, open_s3
 from rc_core.outages import Outages, default_patience_seconds
 from rc_core.staging import atomic_file
+from rc_core.stamps import FileStamp, stamp_files
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -46,6 +48,13 @@ class Storage(Protocol):
 
     def names(self) -> list[str]:
         """Sorted names of the direct children, files and folders; empty where the folder is missing."""
+        ...
+
+    def stamps(self, names: Sequence[str]) -> list[FileStamp | None]:
+        """Stamps of files in the order of `names`, cheap against reading them; None for a missing file.
+
+        Equal stamps mean equal content, except for a file that was changed in place within its clock's tick.
+        """
         ...
 
     def delete(self, name: str) -> None:
@@ -99,6 +108,10 @@ class LocalStorage:
             return sorted(name for name in os.listdir(self.path) if not name.startswith("."))
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def stamps(self, names: Sequence[str]) -> list[FileStamp | None]:
+        """See `Storage.stamps`."""
+        return stamp_files(str(self.path), names)
 
     def delete(self, name: str) -> None:
         """See `Storage.delete`."""

@@ -1,34 +1,36 @@
-"""The two phases of a cell, dense training and surgery, and the loop that both share."""
+"""The loop of optimisation steps that both phases of a cell share, and the first phase, dense training.
+
+A phase trains K networks of one shape as one module, one network a cell (resnet.py). A single cell is K = 1.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from rc_core.cells import PruneCell, TrainCell
+from rc_core.batches import Batches
+from rc_core.cells import Cell, TrainCell
+from rc_core.device_step import DeviceStep, Numerics
 from rc_core.examples import Examples
-from rc_core.history import History, Window, log_due
-from rc_core.pruning.dns import DynamicNetworkSurgery
+from rc_core.flat_tensors import FlatParameters
+from rc_core.history import DivergenceError, History, Window, log_due
+from rc_core.momentum import descend
 from rc_core.recipes import PruneSchedule, Recipe, TrainSchedule
-from rc_core.resnet import ResNet, kernels
-from rc_core.schedules import (
-    prune_learning_rate,
-    target_sparsity,
-    train_learning_rate,
-    update_probability,
-)
-from rc_core.seeding import batch_order, mask_coins, stream
+from rc_core.resnet import ResNet
+from rc_core.schedules import train_learning_rate
+from rc_core.seeding import stream
+from rc_core.stacking import stack_states, state_of
 
 
 class Phase(Protocol):
     """A run of optimisation steps that can be saved and restored between any two of them."""
 
-    model: ResNet
-    history: History
     step: int
     num_steps: int
 
@@ -37,26 +39,18 @@ class Phase(Protocol):
         ...
 
     def finish(self) -> None:
-        """Bring the network into the form in which it is evaluated."""
-        ...
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All tensor state by name."""
-        ...
-
-    def restore(self, step: int, tensors: dict[str, Tensor], history: dict[str, list[float]]) -> None:
-        """Continue from a state that `tensors` and `history` gave after `step` steps."""
+        """Bring the networks into the form in which they are evaluated."""
         ...
 
 
-Hook = Callable[[Phase], None]
+Hook = Callable[[Any], None]
 
 
 def run_phase(phase: Phase, hooks: Iterable[Hook] = ()) -> None:
     """Do the steps that are left; after each, every hook sees the phase and may raise to stop it.
 
     Raises:
-        DivergenceError: the loss is no longer finite.
+        DivergenceError: no network of the phase has a finite loss.
     """
     hooks = tuple(hooks)
     while phase.step < phase.num_steps:
@@ -66,209 +60,210 @@ def run_phase(phase: Phase, hooks: Iterable[Hook] = ()) -> None:
     phase.finish()
 
 
-def build_model(recipe: Recipe, *, in_channels: int, num_classes: int, device: torch.device) -> ResNet:
-    """The recipe's network, not yet initialised, in channels_last memory."""
+def build_model(
+    recipe: Recipe, *, in_channels: int, num_classes: int, device: torch.device, num_networks: int = 1
+) -> ResNet:
+    """The recipe's network, or K of them, not yet initialised, in channels_last memory."""
     model = ResNet(
         depth=recipe.depth,
         width=recipe.width,
         in_channels=in_channels,
         num_classes=num_classes,
         batch_norm_momentum=recipe.batch_norm_momentum,
+        num_networks=num_networks,
     )
     return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def order_on_device(
-    seed: int, phase: str, examples: Examples, schedule: TrainSchedule | PruneSchedule
-) -> Tensor:
-    """`batch_order` of a phase, (num_steps, batch_size) int64 beside the examples."""
-    order = batch_order(
-        seed,
-        phase,
-        num_examples=len(examples),
-        batch_size=schedule.batch_size,
-        num_steps=schedule.num_steps,
-    )
-    return torch.from_numpy(order).to(examples.labels.device)
+class NetworkPhase(ABC):
+    """What training and surgery share: batches, gradients, curves, and the state of each network.
 
+    A network whose loss is no longer finite is noted in `diverged`; the others go on, since nothing of one
+    network enters another.
 
-def backward(model: nn.Module, examples: Examples, indices: Tensor, window: Window) -> None:
-    """Add the gradient of the batch's mean cross-entropy to the parameters' `.grad`, and log the batch.
+    Attributes:
+        cells: one a network.
+        model: the networks, side by side.
+        step: completed steps.
+        num_steps: of the whole phase.
+        histories: curves, one a network.
+        diverged: why, by index of the network.
 
     Args:
-        model: in training mode; its batch-norm statistics move.
-        examples: what the indices point into.
-        indices: (B,) int64.
-        window: collects loss and accuracy of the batch as it was before the step.
-    """
-    images, labels = examples.batch(indices)
-    logits = model(images)
-    loss = F.cross_entropy(logits, labels)
-    loss.backward()
-    window.add(loss, logits, labels)
-
-
-def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
-
-
-def momentum_buffers(optimizer: torch.optim.SGD, names: Iterable[str]) -> dict[str, Tensor]:
-    """Momentum of an SGD optimizer by parameter name; empty before the first step."""
-    parameters = optimizer.param_groups[0]["params"]
-    return {
-        name: optimizer.state[parameter]["momentum_buffer"]
-        for name, parameter in zip(names, parameters, strict=True)
-        if parameter in optimizer.state
-    }
-
-
-def restore_momentum(optimizer: torch.optim.SGD, names: Iterable[str], buffers: dict[str, Tensor]) -> None:
-    """Inverse of `momentum_buffers`; the optimizer takes copies in the parameters' memory layout."""
-    for name, parameter in zip(names, optimizer.param_groups[0]["params"], strict=True):
-        if name in buffers:
-            optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(buffers[name])
-
-
-class DenseTraining:
-    """Training from scratch with Nesterov SGD on softmax cross-entropy; no weight decay, no augmentation."""
-
-    def __init__(self, cell: TrainCell, recipe: Recipe, model: ResNet, examples: Examples) -> None:
-        self.schedule = recipe.train
-        self.model = model
-        self.examples = examples
-        self.step, self.num_steps = 0, self.schedule.num_steps
-        self.history = History()
-        self._window = Window(examples.labels.device)
-        model.initialize(int(stream(cell.seed, "init").integers(2**63)))
-        model.train()
-        self._names = [name for name, _ in model.named_parameters()]
-        self._optimizer = torch.optim.SGD(
-            model.parameters(), lr=0.0, momentum=self.schedule.momentum, nesterov=True, foreach=True
-        )
-        self._order = order_on_device(cell.seed, "train", examples, self.schedule)
-
-    def advance(self) -> None:
-        """See `Phase`."""
-        self._optimizer.zero_grad()
-        backward(self.model, self.examples, self._order[self.step], self._window)
-        learning_rate = train_learning_rate(self.schedule, self.step)
-        self._optimizer.param_groups[0]["lr"] = learning_rate
-        self._optimizer.step()
-        self.step += 1
-        if log_due(self.step, self.num_steps):
-            means = self._window.flush(self.step)
-            self.history.append(step=self.step, learning_rate=learning_rate, **means)
-
-    def finish(self) -> None:
-        """See `Phase`; a dense network is evaluated as it is."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """See `Phase`."""
-        momentum = momentum_buffers(self._optimizer, self._names)
-        return (
-            _named("model.", self.model.state_dict())
-            | _named("momentum.", momentum)
-            | {"window": self._window.sums}
-        )
-
-    def restore(self, step: int, tensors: dict[str, Tensor], history: dict[str, list[float]]) -> None:
-        """See `Phase`."""
-        self.step, self.history = step, History(history)
-        self.model.load_state_dict(select(tensors, "model."))
-        restore_momentum(self._optimizer, self._names, select(tensors, "momentum."))
-        self._window.sums.copy_(tensors["window"])
-
-
-class Surgery:
-    """Pruning by Dynamic Network Surgery, warm-started from a trained network.
-
-    Only the kernels are trained; batch-norm statistics keep updating, its scales and all biases stay.
+        cells: see above; of one kind.
+        schedule: of the phase.
+        model: K networks, not yet initialised.
+        examples: one a network.
+        numerics: see there.
     """
 
     def __init__(
         self,
-        cell: PruneCell,
-        recipe: Recipe,
+        cells: Sequence[Cell],
+        schedule: TrainSchedule | PruneSchedule,
         model: ResNet,
-        examples: Examples,
-        warm_start: dict[str, Tensor],
+        examples: Sequence[Examples],
+        numerics: Numerics,
     ) -> None:
-        self.schedule = recipe.prune
-        self.sparsity = cell.sparsity
+        device = examples[0].labels.device
+        self.cells = tuple(cells)
         self.model = model
-        self.examples = examples
-        self.step, self.num_steps = 0, self.schedule.num_steps
-        self.history = History()
-        self._window = Window(examples.labels.device)
-        model.load_state_dict(warm_start)
-        model.train()
-        weights = kernels(model)
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name in weights)
-        self.surgery = DynamicNetworkSurgery(
-            weights,
-            self.schedule,
-            cell.sparsity,
-            mask_coins(cell.seed, num_steps=self.num_steps, num_kernels=len(weights)),
-        )
-        self._order = order_on_device(cell.seed, "prune", examples, self.schedule)
+        self.step, self.num_steps = 0, schedule.num_steps
+        self.histories = [History() for _ in cells]
+        self.diverged: dict[int, DivergenceError] = {}
+        self._window = Window(device, len(cells))
+        self._batches = Batches(cells, examples, schedule)
+        self._at = torch.zeros(1, dtype=torch.int64, device=device)
+        self._device_step = DeviceStep(self._forward_backward_update, numerics, device)
+        self._forward = numerics.compiled(model)
+        self._autocast = numerics.autocast(device)
+
+    @abstractmethod
+    def _update(self, refresh: int | None) -> None:
+        """Move the weights by their gradients; asks the device for nothing, so that it can be captured."""
+
+    @abstractmethod
+    def _logged(self, network: int) -> dict[str, float]:
+        """Further entries of a network's curves, for the step just done."""
+
+    @abstractmethod
+    def tensors(self, network: int = 0) -> dict[str, Tensor]:
+        """All tensor state of one network by name."""
+
+    @abstractmethod
+    def _restore_tensors(self, tensors: Sequence[Mapping[str, Tensor]]) -> None:
+        """Continue from what `tensors` gave for each network."""
+
+    def finish(self) -> None:
+        """See `Phase`; a dense network is evaluated as it is."""
+
+    def _refresh(self, completed: int) -> int | None:
+        """The step's number where it needs the host, and so is not replayed; None where it does not."""
+        return None
 
     def advance(self) -> None:
         """See `Phase`."""
-        self.model.zero_grad()
-        backward(self.model, self.examples, self._order[self.step], self._window)
-        self.surgery.step(self.step)
+        self._device_step(self._refresh(self.step + 1))
         self.step += 1
         if log_due(self.step, self.num_steps):
-            means = self._window.flush(self.step)
-            self.history.append(
-                step=self.step,
-                learning_rate=prune_learning_rate(self.schedule, self.step - 1),
-                **means,
-                sparsity_target=target_sparsity(self.schedule, self.sparsity, self.step),
-                sparsity=self.surgery.achieved_sparsity(),
-                update_probability=update_probability(self.schedule, self.step),
-                num_pruned=int(self.surgery.num_pruned),
-                num_spliced=int(self.surgery.num_spliced),
-            )
+            self._log()
 
-    def finish(self) -> None:
-        """See `Phase`; masked values are committed before anything is measured."""
-        self.surgery.commit()
+    def _forward_backward_update(self, refresh: int | None = None) -> None:
+        self.model.zero_grad()
+        images, labels = self._batches.at(self._at)
+        with self._autocast():
+            logits = self._forward(images)
+        # (B, K * classes) -> (K, B, classes): the mean of each network's batch, the sum of all networks, so that
+        # every network has its own gradient.
+        logits = logits.float().unflatten(1, (len(self.cells), -1)).transpose(0, 1).contiguous()
+        each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+        losses = each.view_as(labels).mean(dim=1)
+        losses.sum().backward()
+        self._window.add(losses.detach(), logits.detach(), labels)
+        self._update(refresh)
+        self._at += 1
 
-    def tensors(self) -> dict[str, Tensor]:
-        """See `Phase`."""
-        surgery = self.surgery
-        return (
-            _named("model.", self.model.state_dict())
-            | _named("dense.", surgery.dense)
-            | _named("mask.", surgery.masks)
-            | _named("momentum.", momentum_buffers(surgery.optimizer, surgery.dense))
-            | {
-                "thresholds": surgery.thresholds,
-                "num_pruned": surgery.num_pruned,
-                "num_spliced": surgery.num_spliced,
-                "window": self._window.sums,
-            }
+    def _log(self) -> None:
+        for network, means in enumerate(self._window.flush()):
+            if network in self.diverged:
+                continue
+            if not math.isfinite(means["train_loss"]):
+                self.diverged[network] = DivergenceError(
+                    f"training diverged: the loss is {means['train_loss']} at or shortly before step "
+                    f"{self.step}; lower the learning rate or change the seed"
+                )
+                continue
+            self.histories[network].append(step=self.step, **means, **self._logged(network))
+        if len(self.diverged) == len(self.cells):
+            raise self.diverged[0]
+
+    def network_state(self, network: int) -> dict[str, Tensor]:
+        """State dictionary of one network, as of a model of its own."""
+        return state_of(self.model.state_dict(), network, len(self.cells))
+
+    def restore(
+        self,
+        step: int,
+        tensors: Sequence[Mapping[str, Tensor]],
+        histories: Sequence[dict[str, list[float]]],
+    ) -> None:
+        """Continue from a state that `tensors` and `histories` gave after `step` steps, for each network."""
+        self.step = step
+        self._at.fill_(step)
+        self.histories = [
+            History({name: list(values) for name, values in each.items()}) for each in histories
+        ]
+        self.model.load_state_dict(stack_states([select(each, "model.") for each in tensors]))
+        self._window.sums.copy_(torch.stack([each["window"] for each in tensors]))
+        self._restore_tensors(tensors)
+
+
+class DenseTraining(NetworkPhase):
+    """Training from scratch with Nesterov SGD on softmax cross-entropy; no weight decay, no augmentation."""
+
+    def __init__(
+        self,
+        cells: Sequence[TrainCell],
+        recipe: Recipe,
+        model: ResNet,
+        examples: Sequence[Examples],
+        numerics: Numerics | None = None,
+    ) -> None:
+        super().__init__(cells, recipe.train, model, examples, numerics or Numerics())
+        model.load_state_dict(stack_states([initial_state(recipe, model, cell.seed) for cell in cells]))
+        model.train()
+        self._settings = recipe.train
+        self._rates = [train_learning_rate(recipe.train, step) for step in range(self.num_steps)]
+        self._parameters = FlatParameters(dict(model.named_parameters()))
+        self._velocity, self._momentum = self._parameters.like()
+        self._rates_on_device = torch.tensor(
+            self._rates, dtype=self._velocity.dtype, device=self._velocity.device
         )
 
-    def restore(self, step: int, tensors: dict[str, Tensor], history: dict[str, list[float]]) -> None:
-        """See `Phase`."""
-        self.step, self.history = step, History(history)
-        self.model.load_state_dict(select(tensors, "model."))
-        surgery = self.surgery
-        with torch.no_grad():
-            for name, dense in select(tensors, "dense.").items():
-                surgery.dense[name].copy_(dense)
-            for name, mask in select(tensors, "mask.").items():
-                surgery.masks[name].copy_(mask)
-            surgery.thresholds.copy_(tensors["thresholds"])
-            surgery.num_pruned.copy_(tensors["num_pruned"])
-            surgery.num_spliced.copy_(tensors["num_spliced"])
-            self._window.sums.copy_(tensors["window"])
-        restore_momentum(surgery.optimizer, surgery.dense, select(tensors, "momentum."))
+    def _update(self, refresh: int | None) -> None:
+        descend(
+            self._parameters.values,
+            self._parameters.gather_gradients(),
+            self._velocity,
+            rate=self._rates_on_device.index_select(0, self._at),
+            momentum=self._settings.momentum,
+            nesterov=True,
+        )
+
+    def _logged(self, network: int) -> dict[str, float]:
+        return {"learning_rate": self._rates[self.step - 1]}
+
+    def tensors(self, network: int = 0) -> dict[str, Tensor]:
+        """See `NetworkPhase`."""
+        return (
+            named("model.", self.network_state(network))
+            | named("momentum.", state_of(self._momentum, network, len(self.cells)))
+            | {"window": self._window.sums[network]}
+        )
+
+    def _restore_tensors(self, tensors: Sequence[Mapping[str, Tensor]]) -> None:
+        for name, momentum in stack_states([select(each, "momentum.") for each in tensors]).items():
+            self._momentum[name].copy_(momentum)
 
 
-def select(tensors: dict[str, Tensor], prefix: str) -> dict[str, Any]:
+def initial_state(recipe: Recipe, like: ResNet, seed: int) -> dict[str, Tensor]:
+    """State of one freshly initialised network, for a stack of networks like it."""
+    stem = like.stem.weight
+    model = build_model(
+        recipe,
+        in_channels=stem.shape[1],
+        num_classes=like.classifier.bias.numel() // like.num_networks,
+        device=stem.device,
+    )
+    model.initialize(int(stream(seed, "init").integers(2**63)))
+    return model.state_dict()
+
+
+def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under longer names, as part of a checkpoint."""
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors of one part of a checkpoint, without the prefix in their names."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -7,11 +7,13 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from rc_core.experiment import FAILURE_FILE, LOG_FILE, read_json, write_json
+from rc_core.cells import Cell
+from rc_core.experiment import FAILURE_FILE, LOG_FILE, read_json, read_record, write_json
 from rc_core.provenance import host_name, utc_now
 from rc_core.storage import Storage
 from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress
 from tune_experiments.queue import PARENT_FAILED, CellQueue
+from tune_experiments.trainables import cells_of
 
 # Stands for an ended trial's result; an empty one would make Tune print a line, whatever its verbosity.
 _ENDED = {"ended": True}
@@ -51,31 +53,50 @@ class SweepCallback(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial got its slot."""
-        self._progress.cell_started(self._queue.cells[trial.config["cell_id"]])
+        cells = cells_of(trial.config)
+        for cell in cells:
+            self._progress.cell_started(cell, stack=len(cells))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial returned: done, interrupted, or failed in a way that a retry would only repeat."""
-        cell = self._queue.cells[trial.config["cell_id"]]
-        result = trial.last_result
-        if "interrupted" in result:
-            self._queue.give_back(cell.cell_id)
-            self._display.event(self._progress.cell_stopped(cell))
-        elif "train_accuracy" in result:
-            self._queue.finish(cell.cell_id)
-            self._display.event(self._progress.cell_finished(cell, result))
-        else:
-            self._fail(trial, result.get("error", "the trial ended without a result"))
+        """A trial returned: its cells are done, interrupted, or failed in a way that a retry would only repeat."""
+        outcomes = trial.last_result.get("outcomes", {})
+        self._queue.end_stack()
+        for cell in cells_of(trial.config):
+            outcome = outcomes.get(cell.cell_id, {"error": "the trial ended without a result"})
+            if "interrupted" in outcome:
+                self._queue.give_back(cell.cell_id)
+                self._display.event(self._progress.cell_stopped(cell))
+            elif "error" in outcome:
+                self._fail(cell, outcome["error"])
+            else:
+                self._finish(cell, outcome)
         _forget(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial failed more often than it may."""
-        self._fail(trial, self._read_or_write_failure(trial.config["cell_id"]))
+        """A trial failed more often than it may.
 
-    def _read_or_write_failure(self, cell_id: str) -> str:
+        In a stack one cell may have ended the process of all: each that is not done gets tries of its own.
+        """
+        cells = cells_of(trial.config)
+        self._queue.end_stack()
+        for cell in cells:
+            folder = self._experiment.folder(cell.cell_id)
+            if len(cells) == 1:
+                self._fail(cell, self._read_or_write_failure(cell, folder))
+                continue
+            record = _read_record(folder)
+            if record is not None:
+                self._finish(cell, record["row"])
+            else:
+                self._queue.give_back(cell.cell_id, alone=True)
+                self._display.event(self._progress.cell_isolated(cell))
+        _forget(trial)
+
+    def _read_or_write_failure(self, cell: Cell, folder: Storage) -> str:
         """What the last attempt wrote; a killed process wrote nothing, so the driver does."""
-        folder = self._experiment.folder(cell_id)
         error = (
-            f"the trial's process died without a word (killed, or out of memory); see {cell_id}/{LOG_FILE}"
+            "the trial's process died without a word (killed, or out of memory); "
+            f"see {cell.cell_id}/{LOG_FILE}"
         )
         try:
             failure = read_json(folder, FAILURE_FILE)
@@ -86,10 +107,20 @@ class SweepCallback(tune.Callback):
             return f"{error}; its failure could not be written: {storage_error}"
         return error
 
-    def _fail(self, trial: Trial, error: str) -> None:
-        cell = self._queue.cells[trial.config["cell_id"]]
+    def _finish(self, cell: Cell, figures: dict[str, Any]) -> None:
+        self._queue.finish(cell.cell_id)
+        self._display.event(self._progress.cell_finished(cell, figures))
+
+    def _fail(self, cell: Cell, error: str) -> None:
         self._queue.fail(cell.cell_id, error)
         self._display.event(self._progress.cell_failed(cell, error))
         for child, state in self._queue.states.items():
             if state == PARENT_FAILED and self._queue.cells[child].parent == cell:
                 self._display.event(f"FAILED  {child:<32} its parent failed")
+
+
+def _read_record(folder: Storage) -> dict[str, Any] | None:
+    try:
+        return read_record(folder)
+    except OSError:  # the storage cannot be read just now; the cell itself will look again
+        return None

@@ -13,6 +13,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import subcommand
 
+from tune_experiments.commands.compare import Compare
 from tune_experiments.commands.data import Data
 from tune_experiments.commands.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, UsageError
 from tune_experiments.commands.results import Export, Figure, Report
@@ -29,6 +30,7 @@ Command = (
     | Annotated[Export, subcommand("export")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Figure, subcommand("figure")]
+    | Annotated[Compare, subcommand("compare")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Prune, subcommand("prune")]
     | Annotated[Eval, subcommand("eval")]

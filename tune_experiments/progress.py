@@ -11,7 +11,7 @@ from rc_core.cells import Cell
 from tune_experiments.queue import DONE, FAILED, PARENT_FAILED, READY, WAITING, CellQueue
 
 if TYPE_CHECKING:
-    from rc_core.training import Phase
+    from rc_core.training import NetworkPhase
 
 NUM_RECENT_CELLS = 6
 PLAIN_SUMMARY_SECONDS = 30.0
@@ -33,12 +33,12 @@ class SweepProgress:
     """Counts, ETA and the last finished cells of a running sweep; knows nothing of terminals.
 
     Attributes:
-        in_trial_seconds: sum of the finished cells' own wall times.
+        in_trial_seconds: sum of the finished cells' own wall times; of a stack, each has its share.
 
     Args:
         queue: the sweep's cells.
-        num_slots: cells that can run at a time.
-        cell_seconds: estimated seconds of a cell by phase, until finished cells say better.
+        num_slots: trials that can run at a time.
+        cell_seconds: estimated slot time of a cell by phase, until finished cells say better.
     """
 
     def __init__(self, queue: CellQueue, num_slots: int, cell_seconds: dict[str, float]) -> None:
@@ -50,17 +50,18 @@ class SweepProgress:
         self._estimates = cell_seconds
         self._spent: dict[str, list[float]] = {"train": [], "prune": []}
         self._start_seconds: dict[str, float] = {}
+        self._stack: dict[str, int] = {}
 
-    def cell_started(self, cell: Cell) -> None:
-        """A cell's trial got its slot."""
+    def cell_started(self, cell: Cell, stack: int = 1) -> None:
+        """A cell's trial got its slot; `stack` cells share it."""
         self._start_seconds[cell.cell_id] = time.monotonic()
+        self._stack[cell.cell_id] = stack
 
     def cell_finished(self, cell: Cell, result: dict[str, Any]) -> str:
         """A cell is done; returns the line that says so."""
         self.in_trial_seconds += result["wall_seconds"]
-        self._spent[cell.phase].append(
-            time.monotonic() - self._start_seconds.pop(cell.cell_id, time.monotonic())
-        )
+        self._spent[cell.phase].append(result["wall_seconds"])
+        self._start_seconds.pop(cell.cell_id, None)
         sparsity = f"  sparsity {result['sparsity']:.3f}" if cell.phase == "prune" else ""
         line = (
             f"done    {cell.cell_id:<32} train accuracy {result['train_accuracy']:.4f}  "
@@ -73,6 +74,13 @@ class SweepProgress:
         """A cell wrote a checkpoint and stopped; returns the line that says so."""
         self._start_seconds.pop(cell.cell_id, None)
         line = f"stopped {cell.cell_id:<32} checkpoint written"
+        self.recent.append(line)
+        return line
+
+    def cell_isolated(self, cell: Cell) -> str:
+        """The cell's stack failed, perhaps through another cell; returns the line that says so."""
+        self._start_seconds.pop(cell.cell_id, None)
+        line = f"again   {cell.cell_id:<32} its stack failed; it is tried alone"
         self.recent.append(line)
         return line
 
@@ -94,7 +102,8 @@ class SweepProgress:
         for cell_id, state in list(self.queue.states.items()):
             phase = self.queue.cells[cell_id].phase
             if cell_id in self._start_seconds:
-                work += max(0.0, mean[phase] - (now - self._start_seconds[cell_id]))
+                spent = (now - self._start_seconds[cell_id]) / self._stack[cell_id]
+                work += max(0.0, mean[phase] - spent)
             elif state not in (DONE, FAILED, PARENT_FAILED):
                 work += mean[phase]
         return work / self.num_slots
@@ -195,7 +204,7 @@ class StepProgress:
         self._every_seconds = 0.5 if self._in_place else PLAIN_SUMMARY_SECONDS
         self._next_seconds = time.monotonic() + self._every_seconds
 
-    def __call__(self, phase: Phase) -> None:
+    def __call__(self, phase: NetworkPhase) -> None:
         """See `rc_core.training.Hook`."""
         now = time.monotonic()
         if self._start is None:
@@ -205,7 +214,7 @@ class StepProgress:
         self._next_seconds = now + self._every_seconds
         start_seconds, start_step = self._start
         seconds_per_step = (now - start_seconds) / max(1, phase.step - start_step)
-        columns = phase.history.columns
+        columns = phase.histories[0].columns
         figures = (
             f"  loss {columns['train_loss'][-1]:.4f}  accuracy {columns['train_accuracy'][-1]:.4f}"
             if columns

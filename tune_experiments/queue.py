@@ -32,6 +32,7 @@ class CellQueue:
         states: id -> state.
         errors: id -> why it failed.
         stopped: whether no further cell may start, whatever its state.
+        num_stacks: stacks that were taken and have not come back.
     """
 
     def __init__(self, cells: Iterable[Cell], finished: Iterable[str] = ()) -> None:
@@ -40,6 +41,8 @@ class CellQueue:
         self.states: dict[str, str] = {}
         self.errors: dict[str, str] = {}
         self.stopped = False
+        self.num_stacks = 0
+        self._alone: set[str] = set()
         self._order = {cell_id: index for index, cell_id in enumerate(self.cells)}
         self._ready: list[tuple[int, str]] = []
         self._running: dict[str, None] = {}  # a set in order of start
@@ -72,13 +75,28 @@ class CellQueue:
         elif state == READY:
             heapq.heappush(self._ready, (self._order[cell_id], cell_id))
 
-    def take(self) -> Cell | None:
-        """The next cell that may start, now running; None where there is none at the moment."""
-        if self.stopped or not self._ready:
-            return None
-        _, cell_id = heapq.heappop(self._ready)
-        self._set(cell_id, RUNNING)
-        return self.cells[cell_id]
+    def take(self, limit: int = 1) -> list[Cell]:
+        """The next cells that may start, now running; none where there are none at the moment.
+
+        Args:
+            limit: take no more than these; all of a stack are trainings, or all prunings.
+        """
+        stack: list[Cell] = []
+        while self._ready and not self.stopped and len(stack) < limit:
+            cell = self.cells[self._ready[0][1]]
+            if stack and (cell.phase != stack[0].phase or cell.cell_id in self._alone):
+                break
+            heapq.heappop(self._ready)
+            self._set(cell.cell_id, RUNNING)
+            stack.append(cell)
+            if cell.cell_id in self._alone:
+                break
+        self.num_stacks += bool(stack)
+        return stack
+
+    def end_stack(self) -> None:
+        """A stack came back, whatever became of its cells."""
+        self.num_stacks -= 1
 
     def finish(self, cell_id: str) -> None:
         """A cell is done; its children may start."""
@@ -96,8 +114,10 @@ class CellQueue:
                 self._set(child, PARENT_FAILED)
                 self.errors[child] = f"{cell_id}: {error}"
 
-    def give_back(self, cell_id: str) -> None:
-        """A running cell was interrupted: it could start again."""
+    def give_back(self, cell_id: str, *, alone: bool = False) -> None:
+        """A running cell was interrupted: it could start again; `alone`: from now on never in a stack."""
+        if alone:
+            self._alone.add(cell_id)
         self._set(cell_id, READY)
 
     def stop(self) -> None:

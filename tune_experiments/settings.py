@@ -15,6 +15,9 @@ class SweepSettings:
         address: of a Ray cluster (`auto`, `host:6379`); None starts Ray on this machine.
         cpus_per_trial: CPUs, and torch threads, of each trial.
         gpus_per_trial: GPUs of each trial, fractions allowed; None = 1 where the cluster has any, else 0.
+        stack: cells that are trained together in one process; None leaves it to recipe and device.
+        precision: of convolutions and activations, `float32` or `bfloat16`.
+        compile: whether torch.compile fuses the networks.
         max_retries: how often a cell is tried again, from its newest checkpoint, after its process died or
             failed in a way that may pass.
         checkpoint_seconds: time between the checkpoints of a cell.
@@ -28,6 +31,9 @@ class SweepSettings:
     address: str | None = None
     cpus_per_trial: int = 1
     gpus_per_trial: float | None = None
+    stack: int | None = None
+    precision: str = "float32"
+    compile: bool = False
     max_retries: int = 2
     checkpoint_seconds: float = 60.0
     keep_checkpoints: int = 2
@@ -37,6 +43,7 @@ class SweepSettings:
     def __post_init__(self) -> None:
         for name, value, allowed, fits in (
             ("cpus_per_trial", self.cpus_per_trial, "at least 1", self.cpus_per_trial >= 1),
+            ("stack", self.stack, "at least 1", self.stack is None or self.stack >= 1),
             ("max_retries", self.max_retries, "at least 0", self.max_retries >= 0),
             ("checkpoint_seconds", self.checkpoint_seconds, "at least 0", self.checkpoint_seconds >= 0),
             ("keep_checkpoints", self.keep_checkpoints, "at least 1", self.keep_checkpoints >= 1),
@@ -58,8 +65,8 @@ class SweepOutcome:
         num_left: cells that were not run, or not to their end.
         interrupted: whether a signal ended the sweep.
         sweep_seconds: wall time from the first trial's request to the end.
-        in_trial_seconds: sum of the cells' own wall times.
-        num_slots: cells that could run at a time.
+        in_trial_seconds: sum of the cells' own wall times; of a stack, each has its share.
+        num_slots: trials that could run at a time.
     """
 
     num_done: int

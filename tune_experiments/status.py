@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from rc_core.cell_states import CellState, read_states
 from rc_core.experiment import (
     DRIVER_FILE,
     FAILED_STATUSES,
     STATUSES,
-    CellState,
     SweepSpec,
     read_driver,
     read_json,
-    read_states,
 )
 from rc_core.provenance import unix_seconds
 from rc_core.storage import Storage

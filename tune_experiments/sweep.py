@@ -18,10 +18,12 @@ from ray.tune.experiment import Trial
 
 from rc_core.cells import Grid
 from rc_core.dataset_info import dataset_info
+from rc_core.device_step import Numerics
 from rc_core.examples import load_recipe_splits
 from rc_core.experiment import SweepSpec
 from rc_core.provenance import code_version, host_name, package_versions, utc_now
 from rc_core.recipes import Recipe
+from rc_core.stacking import stack_size
 from rc_core.storage import Storage
 from tune_experiments import ray_session
 from tune_experiments.callback import SweepCallback
@@ -34,7 +36,7 @@ from tune_experiments.queue import DONE, CellQueue
 from tune_experiments.searcher import CellSearch
 from tune_experiments.settings import SweepOutcome, SweepSettings
 from tune_experiments.stop_request import clear_stop_request
-from tune_experiments.trainables import TrialContext, run_trial
+from tune_experiments.trainables import TrialContext, run_trial, trial_name
 
 MAX_PENDING_TRIALS = 200
 
@@ -75,13 +77,17 @@ def run_sweep(
             num_slots = ray_session.count_slots(settings.cpus_per_trial, gpus_per_trial)
             if settings.address is None:
                 ray_session.require_room(num_slots, settings.cpus_per_trial, gpus_per_trial)
+            device = "cuda" if gpus_per_trial else "cpu"
+            stack = settings.stack or stack_size(recipe, train.images.shape[1], device)
             context = TrialContext(
                 recipe=recipe,
                 num_classes=dataset_info(recipe.dataset, settings.data_dir).num_classes,
                 experiment=experiment.location,
                 driver_token=secrets.token_hex(8),
-                device="cuda" if gpus_per_trial else "cpu",
+                device=device,
                 threads=settings.cpus_per_trial,
+                stacked=stack > 1,
+                numerics=Numerics(precision=settings.precision, compile=settings.compile),
                 checkpoint_seconds=settings.checkpoint_seconds,
                 keep_checkpoints=settings.keep_checkpoints,
                 code_version=code_version(),
@@ -98,7 +104,8 @@ def run_sweep(
             try:
                 # On a cluster, trials that wait for a slot are what makes the autoscaler add workers.
                 concurrent = num_slots if settings.address is None else max(num_slots, MAX_PENDING_TRIALS)
-                _fit(trainable, queue, callback, concurrent, gpus_per_trial, experiment, settings)
+                search = CellSearch(queue, concurrent, stack=stack, num_slots=max(1, num_slots))
+                _fit(trainable, search, callback, gpus_per_trial, settings)
             finally:
                 sweep_seconds = time.monotonic() - start_seconds
                 heartbeat.stop()
@@ -122,11 +129,9 @@ def run_sweep(
 
 def _fit(
     trainable: Any,
-    queue: CellQueue,
+    search: CellSearch,
     callback: SweepCallback,
-    max_concurrent: int,
     gpus_per_trial: float,
-    experiment: Storage,
     settings: SweepSettings,
 ) -> None:
     """Hand the queue to Tune and wait for the end."""
@@ -139,7 +144,7 @@ def _fit(
         tune.Tuner(
             tune.with_resources(trainable, tune.PlacementGroupFactory([resources])),
             tune_config=tune.TuneConfig(
-                search_alg=CellSearch(queue, max_concurrent=max_concurrent),
+                search_alg=search,
                 num_samples=-1,
                 reuse_actors=settings.reuse_actors,
                 trial_name_creator=_trial_name,
@@ -156,7 +161,7 @@ def _fit(
 
 
 def _trial_name(trial: Trial) -> str:
-    return str(trial.config["cell_id"])
+    return trial_name(trial.config)
 
 
 def _record_sweep(

@@ -1,4 +1,4 @@
-"""The Tune trainable: one function for both kinds of cell.
+"""The Tune trainable: one function for both kinds of cell, alone or in stacks.
 
 A trial is idempotent. It looks at storage itself, answers at once where the cell is finished, and otherwise
 continues from the newest whole checkpoint, which it wrote there itself. Tune's own checkpoints are not used:
@@ -8,28 +8,29 @@ their numbering restarts with every driver, and a fresh driver would mix its fil
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
 
-from rc_core.cells import PruneCell, cell_from_dict
+from rc_core.cells import Cell, PruneCell, cell_from_dict
 from rc_core.checkpointer import CellInterrupted
-from rc_core.checkpoints import CheckpointError
 from rc_core.datasets import Split
-from rc_core.execution import Execution, run_cell
-from rc_core.history import DivergenceError
+from rc_core.device_step import Numerics
+from rc_core.execution import Execution
+from rc_core.member import Job
 from rc_core.recipes import Recipe
+from rc_core.runs import run_cells
+from rc_core.stack_run import PERMANENT_ERRORS, Outcome
 from rc_core.storage import open_storage
 from rc_core.training import Phase
 from tune_experiments.stop_request import StopPoll
 
-# Failures that a second try would only repeat: they end the trial without Tune's retries.
-PERMANENT_ERRORS = (DivergenceError, CheckpointError, ValueError)
-
 REPORT_SECONDS = 5.0
 
-_RESULT_COLUMNS = ("train_accuracy", "test_accuracy", "sparsity", "wall_seconds")
+# Columns of a finished cell that the driver shows.
+FIGURES = ("train_accuracy", "test_accuracy", "sparsity", "wall_seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,8 @@ class TrialContext:
         driver_token: tells this driver's stop requests from others'.
         device: see `Execution`.
         threads: see `Execution`.
+        stacked: see `Execution`.
+        numerics: see `Execution`.
         checkpoint_seconds: see `Execution`.
         keep_checkpoints: see `Execution`.
         code_version: the driver's.
@@ -54,49 +57,72 @@ class TrialContext:
     driver_token: str
     device: str
     threads: int
+    stacked: bool
+    numerics: Numerics
     checkpoint_seconds: float
     keep_checkpoints: int
     code_version: str
 
 
+def cells_of(config: dict[str, Any]) -> list[Cell]:
+    """The cells of a trial."""
+    return [cell_from_dict(each) for each in config["cells"]]
+
+
+def trial_name(config: dict[str, Any]) -> str:
+    """E.g. `train-p0.00-s42+4`: the first cell's id, and how many further ones run with it."""
+    first, *others = cells_of(config)
+    return first.cell_id + (f"+{len(others)}" if others else "")
+
+
 def run_trial(config: dict[str, Any], *, context: TrialContext, train: Split, test: Split) -> None:
-    """Run the cell in `config["cell"]` and report its figures to Tune.
+    """Run the cells in `config["cells"]` as a stack, and report to Tune what became of each.
+
+    The last report's `outcomes` has, by cell id, either the figures of `FIGURES`, or an `error` that a second try
+    would only repeat, or `interrupted`.
 
     Args:
-        config: `cell_id` and `cell`, from the searcher.
+        config: `cells`, from the searcher.
         context: see there.
         train: training split; lives once per node in Ray's object store.
         test: test split.
     """
-    cell = cell_from_dict(config["cell"])
+    cells = cells_of(config)
     experiment = open_storage(context.experiment)
-    try:
-        record = run_cell(
+    jobs = [
+        Job(
             cell,
-            context.recipe,
-            train,
-            test,
-            context.num_classes,
             experiment.folder(cell.cell_id),
-            parent=experiment.folder(cell.parent.cell_id) if isinstance(cell, PruneCell) else None,
-            execution=Execution(
-                device=context.device,
-                threads=context.threads,
-                checkpoint_seconds=context.checkpoint_seconds,
-                keep_checkpoints=context.keep_checkpoints,
-                hooks=(ProgressReport(),),
-                should_stop=StopPoll(experiment, context.driver_token),
-                code_version=context.code_version,
-            ),
+            experiment.folder(cell.parent.cell_id) if isinstance(cell, PruneCell) else None,
         )
-    except CellInterrupted:
-        tune.report({"interrupted": True})
-    except PERMANENT_ERRORS as error:
-        tune.report({"error": f"{type(error).__name__}: {error}"})
-    else:
-        row = record["row"]
-        figures = {name: row[name] for name in _RESULT_COLUMNS if row[name] is not None}
-        tune.report({"step": row["steps"], "num_steps": row["steps"], **figures})
+        for cell in cells
+    ]
+    execution = Execution(
+        device=context.device,
+        threads=context.threads,
+        stacked=context.stacked,
+        numerics=context.numerics,
+        checkpoint_seconds=context.checkpoint_seconds,
+        keep_checkpoints=context.keep_checkpoints,
+        hooks=(ProgressReport(),),
+        should_stop=StopPoll(experiment, context.driver_token),
+        code_version=context.code_version,
+    )
+    outcomes: Sequence[Outcome]
+    try:
+        outcomes = run_cells(jobs, context.recipe, train, test, context.num_classes, execution)
+    except PERMANENT_ERRORS as error:  # of no single cell
+        outcomes = [error] * len(cells)
+    reported = {cell.cell_id: _reported(outcome) for cell, outcome in zip(cells, outcomes, strict=True)}
+    tune.report({"outcomes": reported})
+
+
+def _reported(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, CellInterrupted):
+        return {"interrupted": True}
+    if isinstance(outcome, Exception):
+        return {"error": f"{type(outcome).__name__}: {outcome}"}
+    return {name: outcome["row"][name] for name in FIGURES if outcome["row"][name] is not None}
 
 
 class ProgressReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -22,10 +23,12 @@ def get_grid_heatmap_info(
 
 def caption(info: GridHeatmapInfo) -> str:
     """What is drawn, n, and what is missing."""
+    failed, running, missing = (theme.STATUSES[status].icon for status in ("failed", "running", "missing"))
     return (
         f"Mean {METRICS[info.metric]} at every point of the grid, ± half the width of the "
-        f"{info.confidence:.0%} t-interval, and how many of the seeds are finished. Hatched: no "
-        f"cell finished yet; crossed: failed. {what_is_left_out(info)}"
+        f"{info.confidence:.0%} t-interval, and n finished of N seeds. Hatched: no cell finished yet; "
+        f"crossed: failed; dotted: no such point or value. {failed} failed, {running} running, {missing} "
+        f"missing. {what_is_left_out(info)}"
     )
 
 
@@ -59,7 +62,8 @@ def plot_grid_heatmap(
         (cell, column, row) for row, (_, cells) in enumerate(info.rows) for column, cell in enumerate(cells)
     ]
     figure.add_traces([_pattern(*square) for square in squares if square[0].interval.mean is None])
-    figure.update_layout(annotations=[_text(*square) for square in squares])
+    size_px = next(size for size, most in ((12, 9), (10, 13), (9, math.inf)) if num_columns <= most)
+    figure.update_layout(annotations=[_text(*square, size_px) for square in squares])
     figure.update_xaxes(
         theme.axis(
             "target sparsity",
@@ -91,13 +95,22 @@ def cell_text(cell: GridCell) -> str:
     lines = [] if cell.interval.mean is None else [f"<b>{cell.interval.mean:.3f}</b>"]
     if cell.interval.half_width is not None:
         lines.append(f"±{cell.interval.half_width:.3f}")
-    if cell.num_done == cell.num_seeds:
-        lines.append(f"n = {cell.num_seeds}")
-    elif cell.num_done:
-        lines.append(f"{cell.num_done} of {cell.num_seeds}{' ✕' if cell.num_failed else ''}")
-    else:
-        lines += [f"✕ {part}" if "failed" in part else part for part in cell.unfinished.split(", ")]
+    states = _unfinished(cell)
+    if cell.num_done:
+        icons = "".join(f" {theme.STATUSES[status].icon}" for status, _ in states)
+        lines.append(f"n = {cell.num_done}/{cell.num_seeds}{icons}")
+    for status, count in [] if cell.num_done else states:
+        style = theme.STATUSES[status]
+        lines.append(f"{style.icon} {count}")
+        if len(states) < 3:  # the words of three would not fit; the icons and the pointer tell them
+            lines.append(style.word)
     return "<br>".join(lines)
+
+
+def _unfinished(cell: GridCell) -> list[tuple[str, int]]:
+    """(status, number of cells) of what is not finished; keys of `theme.STATUSES`."""
+    counts = (("failed", cell.num_failed), ("running", cell.num_running), ("missing", cell.num_missing))
+    return [(status, count) for status, count in counts if count]
 
 
 def _hover(cell: GridCell, metric: str) -> str:
@@ -113,7 +126,7 @@ def _hover(cell: GridCell, metric: str) -> str:
 def _pattern(cell: GridCell, column: int, row: int) -> go.Scatter:
     """Hatching over a square without a mean; heatmaps and shapes know no patterns, filled polygons do."""
     left, right, top, bottom = column - 0.47, column + 0.47, row - 0.47, row + 0.47
-    pattern = {"shape": "/", "size": 9, "solidity": 0.12}
+    pattern = {"shape": "/", "size": 9, "solidity": 0.2}
     if cell.num_failed:
         pattern = {"shape": "x", "size": 11, "solidity": 0.25}
     elif cell.num_seeds == 0 or cell.num_done:
@@ -123,23 +136,25 @@ def _pattern(cell: GridCell, column: int, row: int) -> go.Scatter:
         y=[top, top, bottom, bottom, top],
         mode="lines",
         fill="toself",
-        fillpattern=pattern | {"fgcolor": "#8a929b", "bgcolor": "#f3f4f6"},
-        line={"color": "#8a929b", "width": 1},
+        fillpattern=pattern | {"fgcolor": theme.HATCH, "bgcolor": theme.SOFT},
+        line={"color": theme.HATCH, "width": 1},
         hoverinfo="skip",
     )
 
 
-def _text(cell: GridCell, column: int, row: int) -> dict[str, Any]:
+def _text(cell: GridCell, column: int, row: int, size_px: int) -> dict[str, Any]:
     mean = cell.interval.mean
+    states = _unfinished(cell)
+    if mean is not None:
+        color = theme.text_color_on(theme.sequential_color(mean))
+    else:
+        color = theme.STATUSES[states[0][0]].color if len(states) == 1 and not cell.num_done else theme.INK
     return {
         "x": column,
         "y": row,
         "text": cell_text(cell),
         "showarrow": False,
-        "font": {
-            "size": 12,
-            "color": theme.INK if mean is None else theme.text_color_on(theme.sequential_color(mean)),
-        },
-        "bgcolor": "#f3f4f6" if mean is None else None,
+        "font": {"size": size_px, "color": color},
+        "bgcolor": theme.SOFT if mean is None else None,
         "borderpad": 1,
     }

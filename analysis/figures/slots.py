@@ -1,14 +1,15 @@
-"""Slots over time: a bar for every attempt in the slot that held it, one panel per run of the sweep."""
+"""Slots over time: a bar for every attempt or stack in the slot that held it, one panel per run."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from analysis.attempts import Attempt, AttemptLog
+from analysis.attempts import AttemptLog
 from analysis.figures import theme
 from analysis.grid import sparsity_label
 from analysis.slots import Bar, RunSlots, pack_runs, utilisation
@@ -19,6 +20,10 @@ MAX_PANELS = 12
 _WIDTH_PX = 760  # of a panel on the page, to judge whether bars are wide enough for an outline
 _GAP_PX = 74  # between panels: ticks, axis title, the next panel's title
 _LEGEND_ROW_PX, _LEGEND_WIDTH_PX = 22, 640
+# Style key of a stack whose cells have several target sparsities.
+_SEVERAL = "several"
+# Cells of a stack listed when pointed at.
+_MAX_HOVER_CELLS = 16
 # Up to so many slots each has a label; above, each host has one.
 _MAX_LABELLED_SLOTS = 16
 
@@ -29,7 +34,7 @@ class SlotsInfo(NamedTuple):
     Attributes:
         runs: in order of time, each with its bars.
         utilisation: over all runs, see `analysis.slots.utilisation`.
-        num_attempts: bars and crosses of all runs.
+        num_attempts: at cells; a stack is one bar of several.
         num_lost: of these, without a recorded end.
         num_failed: of these, failed.
         num_retried_cells: cells with more than one attempt.
@@ -77,13 +82,16 @@ def caption(info: SlotsInfo) -> str:
     if info.utilisation is not None:
         share = f"{info.utilisation:.3f}"
     parts = [
-        "Each bar is an attempt at a cell, in the slot that held it (attempts of a host are packed into the "
+        "Each bar is an attempt at a cell, in the slot that held it (bars of a host are packed into the "
         "lowest free slot); hatched: training, darker to lighter: pruning by target sparsity S. One panel "
         "per run of the sweep, its time counted from its first start.",
         f"Slot utilisation over n = {info.num_attempts} attempts in {runs}: {share}. It is the slots' time "
         "in cells / (slots × time), from the first start to the last one (dotted line), after which nothing "
         "was left to start.",
     ]
+    if num_stacks := sum(run.num_stacks for run in info.runs):
+        stacks = "1 bar is a stack" if num_stacks == 1 else f"{num_stacks} bars are stacks"
+        parts.append(f"{stacks}: cells trained together in one process; their time counts once.")
     if num_drawn < num_runs:
         parts.append(f"Drawn are the {num_drawn} of {num_runs} runs with the most attempts.")
     if num_unrecorded := sum(not run.is_recorded for run in info.runs):
@@ -123,6 +131,7 @@ def plot_slots(source: SlotsInfo | AttemptLog) -> go.Figure:
         height=plot_px + top_px + 50,
         margin={"l": 60, "r": 20, "t": top_px, "b": 50},
         barmode="overlay",
+        uniformtext={"minsize": 9, "mode": "hide"},  # a label that does not fit into its bar
         showlegend=True,
         legend={
             "orientation": "h",
@@ -172,7 +181,7 @@ def plot_slots(source: SlotsInfo | AttemptLog) -> go.Figure:
 
 def drawn_runs(runs: Sequence[RunSlots]) -> list[int]:
     """Indices of the runs that get a panel, in order of time."""
-    by_size = sorted(range(len(runs)), key=lambda index: -len(runs[index].bars))
+    by_size = sorted(range(len(runs)), key=lambda index: -runs[index].num_attempts)
     return sorted(by_size[:MAX_PANELS])
 
 
@@ -180,7 +189,9 @@ def run_title(run: RunSlots, number: int, num_runs: int) -> str:
     """E.g. `run 2 of 3, from 2026-01-02 03:04 UTC: 54 attempts, 2 slots, utilisation 0.973`."""
     begun = f"{datetime.fromtimestamp(run.started, UTC):%Y-%m-%d %H:%M} UTC"
     which = f"run {number + 1} of {num_runs}, from {begun}" if num_runs > 1 else f"from {begun}"
-    attempts, slots = _attempts(len(run.bars)), f"{run.num_slots} slot{'s' * (run.num_slots > 1)}"
+    attempts, slots = _attempts(run.num_attempts), f"{run.num_slots} slot{'s' * (run.num_slots > 1)}"
+    if run.num_stacks:
+        attempts += f" in {len(run.bars)} bar{'s' * (len(run.bars) > 1)}"
     share = "" if run.utilisation is None else f", utilisation {run.utilisation:.3f}"
     return f"{which}: {attempts}, {slots}{share}"
 
@@ -189,17 +200,21 @@ def _attempts(count: int) -> str:
     return f"{count} attempt{'s' * (count != 1)}"
 
 
-def _style_key(attempt: Attempt) -> str | float | None:
+def _style_key(bar: Bar) -> str | float | None:
     """Bars of one key share a trace and a legend entry."""
-    return attempt.sparsity if attempt.outcome == "done" else attempt.outcome
+    if bar.outcome != "done":
+        return bar.outcome
+    sparsities = {attempt.sparsity for attempt in bar.attempts}
+    return sparsities.pop() if len(sparsities) == 1 else _SEVERAL
 
 
 def _bar_styles(runs: Sequence[RunSlots]) -> dict[str | float | None, dict[str, Any]]:
     """Name, colour and pattern by style key, in the legend's order: only those that occur."""
-    attempts = [bar.attempt for run in runs for bar in run.bars]
-    keys = {_style_key(attempt) for attempt in attempts}
+    bars = [bar for run in runs for bar in run.bars]
+    keys = {_style_key(bar) for bar in bars}
     # The colour of a sparsity must not depend on whether its cells are done.
-    sparsities = sorted({attempt.sparsity for attempt in attempts if attempt.sparsity is not None})
+    found = {attempt.sparsity for bar in bars for attempt in bar.attempts}
+    sparsities = sorted(sparsity for sparsity in found if sparsity is not None)
     hatched = {"shape": "/", "size": 6, "solidity": 0.4, "fgcolor": theme.PAPER}
     crossed = {"shape": "x", "size": 6, "solidity": 0.3, "fgcolor": theme.INK}
     dotted = {"shape": ".", "size": 6, "solidity": 0.3, "fgcolor": theme.INK}
@@ -208,6 +223,8 @@ def _bar_styles(runs: Sequence[RunSlots]) -> dict[str | float | None, dict[str, 
     }
     for sparsity, style in zip(sparsities, theme.level_styles(len(sparsities)), strict=True):
         styles[sparsity] = {"name": f"S = {sparsity_label(sparsity)}", "color": style.color, "pattern": {}}
+    striped = {"shape": "|", "size": 6, "solidity": 0.3, "fgcolor": theme.MUTED}
+    styles[_SEVERAL] = {"name": "several S", "color": theme.GRID, "pattern": striped}
     styles["failed"] = {"name": "failed", "color": theme.GRID, "pattern": crossed}
     styles["running"] = {"name": "running", "color": theme.GRID, "pattern": dotted}
     styles["lost"] = {"name": "end unknown", "color": theme.INK, "pattern": {}}
@@ -218,14 +235,17 @@ def _panel_traces(
     run: RunSlots, suffix: str, unit_seconds: float, styles: dict[Any, dict[str, Any]], shown: set[Any]
 ) -> list[Any]:
     """One trace per style; a style's first trace of the figure stands in the legend."""
-    most_in_a_slot = max(sum(bar.slot == slot for bar in run.bars) for slot in range(len(run.slots)))
+    most_in_a_slot = max(Counter(bar.slot for bar in run.bars).values())
     outline_px = 1 if _WIDTH_PX / most_in_a_slot >= 5 else 0
+    by_key: dict[Any, list[Bar]] = {}
+    for bar in run.bars:
+        by_key.setdefault(_style_key(bar), []).append(bar)
     traces: list[Any] = []
     for rank, (key, style) in enumerate(styles.items()):
-        bars = [bar for bar in run.bars if _style_key(bar.attempt) == key]
+        bars = by_key.get(key, [])
         if not bars:
             continue
-        begins = [(bar.attempt.started - run.started) / unit_seconds for bar in bars]
+        begins = [(bar.started - run.started) / unit_seconds for bar in bars]
         settings = {
             "y": [bar.slot for bar in bars],
             "customdata": [_hover(bar, run) for bar in bars],
@@ -242,21 +262,43 @@ def _panel_traces(
             marker = {"symbol": "x-thin", "size": 9, "line": {"width": 2, "color": style["color"]}}
             traces.append(go.Scatter(x=begins, mode="markers", marker=marker, cliponaxis=False, **settings))
             continue
-        lengths = [((bar.attempt.ended or 0) - bar.attempt.started) / unit_seconds for bar in bars]
+        lengths = [((bar.ended or 0) - bar.started) / unit_seconds for bar in bars]
         outline = {"width": outline_px, "color": theme.MUTED if isinstance(key, str) else theme.PAPER}
         marker = {"color": style["color"], "line": outline, "pattern": style["pattern"]}
+        if any(len(bar.attempts) > 1 for bar in bars):
+            labels = [f"{len(bar.attempts)} cells" if len(bar.attempts) > 1 else "" for bar in bars]
+            settings |= {
+                "text": labels,
+                "textposition": "inside",
+                "insidetextanchor": "middle",
+                "textangle": 0,
+            }
+            # With a halo, for labels stand on patterns, too.
+            is_light = style["color"] == theme.GRID
+            ink, halo = (theme.INK, theme.PAPER) if is_light else (theme.PAPER, theme.INK)
+            settings["insidetextfont"] = {"color": ink, "shadow": ", ".join([f"0 0 3px {halo}"] * 4)}
         traces.append(go.Bar(base=begins, x=lengths, orientation="h", width=0.84, marker=marker, **settings))
     return traces
 
 
 def _hover(bar: Bar, run: RunSlots) -> str:
-    attempt = bar.attempt
     end = "end not recorded"
-    if attempt.ended is not None:
-        end = f"{attempt.ended - attempt.started:.1f} s, {attempt.outcome}"
+    if bar.ended is not None:
+        end = f"{bar.ended - bar.started:.1f} s, {bar.outcome}"
     host, number = run.slots[bar.slot]
-    count = f"attempt {attempt.number} of {attempt.num_attempts}"
-    return f"{attempt.cell_id}<br>{end}<br>{count}<br>{host}, slot {number}"
+    where = f"{host}, slot {number}"
+    if len(bar.attempts) == 1:
+        attempt = bar.attempts[0]
+        count = f"attempt {attempt.number} of {attempt.num_attempts}"
+        return f"{attempt.cell_id}<br>{end}<br>{count}<br>{where}"
+    lines = [
+        f"{attempt.cell_id}: {attempt.outcome}"
+        + (f", attempt {attempt.number} of {attempt.num_attempts}" if attempt.num_attempts > 1 else "")
+        for attempt in bar.attempts
+    ]
+    if len(lines) > _MAX_HOVER_CELLS:
+        lines[_MAX_HOVER_CELLS:] = [f"and {len(lines) - _MAX_HOVER_CELLS} more"]
+    return "<br>".join([f"stack of {len(bar.attempts)} cells", end, *lines, where])
 
 
 def _title(run: RunSlots, number: int, num_runs: int, suffix: str) -> dict[str, Any]:

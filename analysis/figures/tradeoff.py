@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+import textwrap
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.figures import theme
 from analysis.grid import METRICS, GridCell, SeedValue, summarize, what_is_left_out
-from analysis.statistics import Interval
+from analysis.statistics import Interval, mean_interval
+
+Scale = Literal["sparsity", "halvings"]
+
+# Titles of the sparsity axis by its scale.
+SCALES: dict[Scale, str] = {
+    "sparsity": "target sparsity S (masked / prunable weights)",
+    "halvings": "target sparsity S, spaced by −log₂(1 − S)",
+}
 
 
 class TradeoffPoint(NamedTuple):
     """One sparsity of a line.
 
     Attributes:
-        sparsity: target; None is the dense parent, drawn at 0.
-        values: every finished seed.
+        sparsity: target; None is the dense parent.
+        x: place on the sparsity axis: the target (dense 0), or how often its kept weights are halved.
+        values: every finished seed; the metric, or by how much it is below the seed's own parent.
         interval: mean and t-interval.
         num_seeds: cells asked for.
         unfinished: in words, e.g. `1 failed`; empty where every cell is finished.
     """
 
     sparsity: float | None
+    x: float
     values: tuple[SeedValue, ...]
     interval: Interval
     num_seeds: int
     unfinished: str
 
-    @property
-    def x(self) -> float:
-        """Place on the sparsity axis."""
-        return 0.0 if self.sparsity is None else self.sparsity
-
 
 class TradeoffLine(NamedTuple):
-    """One randomization, with its points in order of sparsity; points that the grid lacks are left out."""
+    """One randomization.
+
+    Attributes:
+        randomization: level.
+        points: in order of sparsity; points that the grid lacks are left out.
+        control: mean of the dense parents, the line that pruning falls from; None without a finished parent.
+    """
 
     randomization: float
     points: tuple[TradeoffPoint, ...]
+    control: float | None
 
 
 class TradeoffInfo(NamedTuple):
@@ -48,18 +63,38 @@ class TradeoffInfo(NamedTuple):
     Attributes:
         metric: a key of `analysis.grid.METRICS`.
         confidence: of the bands.
+        scale: of the sparsity axis.
+        is_relative: whether values are drops from the parent.
         lines: by ascending randomization; one without any value is kept, so that it can be told.
-        left_out: sentence on n and on what is missing.
+        left_out: sentences on n and on what is missing.
     """
 
     metric: str
     confidence: float
+    scale: Scale
+    is_relative: bool
     lines: tuple[TradeoffLine, ...]
     left_out: str
 
+    @property
+    def quantity(self) -> str:
+        """The vertical axis in words."""
+        words = METRICS[self.metric]
+        return f"drop of {words} from the dense parent" if self.is_relative else words
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Range of the quantity."""
+        return (-1.0, 1.0) if self.is_relative else (0.0, 1.0)
+
 
 def get_tradeoff_info(
-    frame: pd.DataFrame, metric: str = "train_accuracy", confidence: float = 0.95
+    frame: pd.DataFrame,
+    metric: str = "train_accuracy",
+    confidence: float = 0.95,
+    *,
+    x: Scale = "sparsity",
+    relative: bool = False,
 ) -> TradeoffInfo:
     """The trade-off of an experiment.
 
@@ -67,70 +102,157 @@ def get_tradeoff_info(
         frame: as of `analysis.results.load`.
         metric: `train_accuracy`, `test_accuracy`, `accuracy_kept`, `accuracy_redrawn` or `accuracy_true`.
         confidence: of the t-intervals, (0, 1).
+        x: `sparsity`, or `halvings`: -log2(1 - S).
+        relative: parent's metric minus the cell's, seed by seed, instead of the cell's.
 
     Raises:
-        ValueError: unknown metric.
+        ValueError: unknown metric or x.
     """
+    if x not in SCALES:
+        raise ValueError(f"x = {x!r}: must be one of {', '.join(SCALES)}")
     summary = summarize(frame, metric, confidence)
+    lines = []
+    num_unpaired = 0
+    for randomization, cells in summary.rows:
+        parents = {
+            value.seed: value.value for cell in cells if cell.sparsity is None for value in cell.values
+        }
+        points = []
+        for cell in (cell for cell in cells if cell.num_seeds):
+            values = _drops(cell, parents) if relative else cell.values
+            num_unpaired += len(cell.values) - len(values)
+            interval = mean_interval((value.value for value in values), confidence)
+            place = axis_place(cell.sparsity, "sparsity")
+            points.append(
+                TradeoffPoint(cell.sparsity, place, values, interval, cell.num_seeds, cell.unfinished)
+            )
+        control = 0.0 if relative else mean_interval(parents.values(), confidence).mean
+        lines.append(TradeoffLine(randomization, tuple(points), control if parents else None))
+    left_out = what_is_left_out(summary)
+    if num_unpaired:
+        lacking = "1 finished cell has" if num_unpaired == 1 else f"{num_unpaired} finished cells have"
+        left_out += f" {lacking} no finished parent in the table to compare with, and no dot."
+    info = TradeoffInfo(metric, confidence, "sparsity", relative, tuple(lines), left_out)
+    return on_scale(info, x)
+
+
+def on_scale(info: TradeoffInfo, scale: Scale) -> TradeoffInfo:
+    """The same with another sparsity axis."""
     lines = tuple(
-        TradeoffLine(randomization, tuple(_point(cell) for cell in cells if cell.num_seeds))
-        for randomization, cells in summary.rows
+        line._replace(
+            points=tuple(point._replace(x=axis_place(point.sparsity, scale)) for point in line.points)
+        )
+        for line in info.lines
     )
-    return TradeoffInfo(metric, confidence, lines, what_is_left_out(summary))
+    return info._replace(scale=scale, lines=lines)
 
 
-def _point(cell: GridCell) -> TradeoffPoint:
-    return TradeoffPoint(cell.sparsity, cell.values, cell.interval, cell.num_seeds, cell.unfinished)
+def _drops(cell: GridCell, parents: dict[int, float]) -> tuple[SeedValue, ...]:
+    return tuple(
+        value._replace(value=parents[value.seed] - value.value)
+        for value in cell.values
+        if value.seed in parents
+    )
+
+
+def axis_place(sparsity: float | None, scale: Scale) -> float:
+    """Place of a target sparsity, [0, 1), on the axis; None is the dense parent, at 0."""
+    if sparsity is None:
+        return 0.0
+    return sparsity if scale == "sparsity" else -math.log2(1 - sparsity)
 
 
 def caption(info: TradeoffInfo) -> str:
     """What is drawn, n, and what is missing."""
-    words = METRICS[info.metric]
+    scale = (
+        ""
+        if info.scale == "sparsity"
+        else " (spaced by −log₂(1 − S): one unit halves the weights that are left)"
+    )
+    dense = (
+        "at sparsity 0 the dense parents, whose drop is 0 by definition"
+        if info.is_relative
+        else "at sparsity 0, and as dotted lines, the dense parents"
+    )
+    low, high = (f"{bound:g}".replace("-", "−") for bound in info.bounds)
     return (
-        f"{words[0].upper()}{words[1:]} against target sparsity, one line per randomization p; at sparsity 0 "
-        f"the dense parents. Dots: single seeds; lines: means; bands: {info.confidence:.0%} t-intervals of "
-        f"the mean, cut at 0 and 1, none where fewer than two seeds are finished. {info.left_out}"
+        f"{info.quantity[0].upper()}{info.quantity[1:]} against target sparsity S{scale}, one line per "
+        f"randomization p; {dense}. Dots: single seeds; lines: means; bands: {info.confidence:.0%} "
+        f"t-intervals of the mean, cut at {low} and {high}, none where fewer than two seeds are finished. "
+        f"{info.left_out}"
     )
 
 
 def plot_tradeoff(
-    source: TradeoffInfo | pd.DataFrame, metric: str = "train_accuracy", confidence: float = 0.95
+    source: TradeoffInfo | pd.DataFrame,
+    metric: str = "train_accuracy",
+    confidence: float = 0.95,
+    *,
+    x: Scale = "sparsity",
+    relative: bool = False,
 ) -> go.Figure:
     """The trade-off figure.
 
     Args:
         source: an info, or a frame from which it is made.
-        metric: where a frame is given, as of `get_tradeoff_info`.
-        confidence: where a frame is given.
+        metric: where a frame is given, as of `get_tradeoff_info`; so are the rest.
+        confidence: see there.
+        x: see there.
+        relative: see there.
     """
-    info = source if isinstance(source, TradeoffInfo) else get_tradeoff_info(source, metric, confidence)
+    info = (
+        source
+        if isinstance(source, TradeoffInfo)
+        else get_tradeoff_info(source, metric, confidence, x=x, relative=relative)
+    )
     figure = theme.new_figure(height=440)
     if not any(point.values for line in info.lines for point in line.points):
         return theme.note(figure, f"No finished cell has a {METRICS[info.metric]} yet.")
-    ticks = {point.x: point.sparsity for line in info.lines for point in line.points}
+    sparsities = {point.x: point.sparsity for line in info.lines for point in line.points}
+    places = sorted(sparsities)
+    last = max(places[-1], 0.1)
+    # All at once: plotly checks every earlier trace again for each one that is added.
+    traces: list[Any] = []
     for line, style in zip(info.lines, theme.level_styles(len(info.lines)), strict=True):
-        _add_band(figure, line, style.color)
-        _add_mean(figure, line, style, info)
-        _add_dots(figure, line, style)
-    _add_end_labels(figure, info)
-    x_max = max(ticks)
+        traces += _band(line, style.color, info.bounds)
+        traces += _control(line, style.color, last)
+        traces += [_mean(line, style, info), _dots(line, style, info)]
+    figure.add_traces(traces)
+    y_range = _y_range(info)
+    annotations, shapes = _end_labels(info, last, y_range)
+    label_px = 18 + 8 * max(len(label["text"]) for label in annotations)
+    figure.update_layout(annotations=annotations, shapes=shapes, margin_r=max(label_px, 70))
+    labels = ["0<br>dense" if sparsities[place] is None else f"{sparsities[place]:g}" for place in places]
     figure.update_xaxes(
         theme.axis(
-            "target sparsity (masked / prunable weights)",
-            tickvals=sorted(ticks),
-            ticktext=theme.staggered(
-                [f"{x:g}" if ticks[x] is not None else "0<br>dense" for x in sorted(ticks)], sorted(ticks)
-            ),
-            range=[-0.03 * max(x_max, 0.1), 1.03 * max(x_max, 0.1)],
+            SCALES[info.scale],
+            tickvals=places,
+            ticktext=theme.staggered(labels, places),
+            range=[-0.03 * last, 1.03 * last],
             tickangle=0,
         )
     )
-    figure.update_yaxes(theme.axis(METRICS[info.metric], range=[-0.02, 1.03], dtick=0.2))
+    words = info.quantity
+    # In two lines of about equal length where one is longer than the axis.
+    title = "<br>".join(textwrap.wrap(words, len(words) // 2 + 6 if len(words) > 44 else 44))
+    figure.update_yaxes(theme.axis(title, range=y_range, dtick=None if info.is_relative else 0.2))
     return figure
 
 
-def band_polygon(points: tuple[TradeoffPoint, ...]) -> tuple[list[float | None], list[float | None]]:
-    """Closed polygon(s) around the intervals, cut at 0 and 1, as x and y; None stands between parts."""
+def _y_range(info: TradeoffInfo) -> list[float]:
+    if not info.is_relative:
+        return [-0.02, 1.03]
+    points = [point for line in info.lines for point in line.points]
+    _, ys = band_polygon(tuple(points), info.bounds)
+    shown = [value.value for point in points for value in point.values] + [y for y in ys if y is not None]
+    low, high = min(0.0, *shown), max(0.1, *shown)
+    return [low - 0.03 * (high - low), high + 0.03 * (high - low)]
+
+
+def band_polygon(
+    points: tuple[TradeoffPoint, ...], bounds: tuple[float, float] = (0.0, 1.0)
+) -> tuple[list[float | None], list[float | None]]:
+    """Closed polygon(s) around the intervals, cut at the bounds, as x and y; None stands between parts."""
     runs: list[list[TradeoffPoint]] = [[]]
     for point in points:
         if point.interval.half_width is None:
@@ -143,19 +265,19 @@ def band_polygon(points: tuple[TradeoffPoint, ...]) -> tuple[list[float | None],
         if xs:
             xs.append(None)
             ys.append(None)
-        lows = [max(point.interval.low or 0.0, 0.0) for point in run]
-        highs = [min(point.interval.high or 0.0, 1.0) for point in run]
+        lows = [max(point.interval.low or 0.0, bounds[0]) for point in run]
+        highs = [min(point.interval.high or 0.0, bounds[1]) for point in run]
         forth = [point.x for point in run]
         xs += [*forth, *reversed(forth), forth[0]]
         ys += [*highs, *reversed(lows), highs[0]]
     return xs, ys
 
 
-def _add_band(figure: go.Figure, line: TradeoffLine, color: str) -> None:
-    xs, ys = band_polygon(line.points)
+def _band(line: TradeoffLine, color: str, bounds: tuple[float, float]) -> list[go.Scatter]:
+    xs, ys = band_polygon(line.points, bounds)
     if not xs:
-        return
-    figure.add_trace(
+        return []
+    return [
         go.Scatter(
             x=xs,
             y=ys,
@@ -166,73 +288,93 @@ def _add_band(figure: go.Figure, line: TradeoffLine, color: str) -> None:
             hoverinfo="skip",
             name=f"interval, p = {line.randomization:g}",
         )
-    )
+    ]
 
 
-def _add_mean(figure: go.Figure, line: TradeoffLine, style: theme.LevelStyle, info: TradeoffInfo) -> None:
-    figure.add_trace(
+def _control(line: TradeoffLine, color: str, last: float) -> list[go.Scatter]:
+    if line.control is None:
+        return []
+    return [
         go.Scatter(
-            x=[point.x for point in line.points],
-            y=[point.interval.mean for point in line.points],
+            x=[0.0, last],
+            y=[line.control, line.control],
             mode="lines",
-            connectgaps=False,
-            line={"color": style.color, "width": 2.5},
-            name=f"mean, p = {line.randomization:g}",
-            text=[_hover_of_mean(line, point, info.confidence) for point in line.points],
-            hovertemplate="%{text}<extra></extra>",
+            line={"color": color, "width": 1, "dash": "dot"},
+            hoverinfo="skip",
+            name=f"dense parents, p = {line.randomization:g}",
         )
+    ]
+
+
+def _mean(line: TradeoffLine, style: theme.LevelStyle, info: TradeoffInfo) -> go.Scatter:
+    return go.Scatter(
+        x=[point.x for point in line.points],
+        y=[point.interval.mean for point in line.points],
+        mode="lines",
+        connectgaps=False,
+        line={"color": style.color, "width": 2.5},
+        name=f"mean, p = {line.randomization:g}",
+        text=[_hover_of_mean(line, point, info) for point in line.points],
+        hovertemplate="%{text}<extra></extra>",
     )
 
 
-def _hover_of_mean(line: TradeoffLine, point: TradeoffPoint, confidence: float) -> str:
+def _hover_of_mean(line: TradeoffLine, point: TradeoffPoint, info: TradeoffInfo) -> str:
     interval = point.interval
+    word = "mean drop" if info.is_relative else "mean"
     mean = "none" if interval.mean is None else f"{interval.mean:.3f}"
     bounds = (
         ""
         if interval.low is None
-        else f"<br>{confidence:.0%} interval {interval.low:.3f} to {interval.high:.3f}"
+        else f"<br>{info.confidence:.0%} interval {interval.low:.3f} to {interval.high:.3f}"
     )
     state = f" ({point.unfinished})" if point.unfinished else ""
     return (
-        f"p = {line.randomization:g}, S = {point.x:g}<br>mean {mean}{bounds}"
+        f"p = {line.randomization:g}, S = {point.sparsity or 0:g}<br>{word} {mean}{bounds}"
         f"<br>n = {interval.n} of {point.num_seeds}{state}"
     )
 
 
-def _add_dots(figure: go.Figure, line: TradeoffLine, style: theme.LevelStyle) -> None:
+def _dots(line: TradeoffLine, style: theme.LevelStyle, info: TradeoffInfo) -> go.Scatter:
     dots = [(point, value) for point in line.points for value in point.values]
-    figure.add_trace(
-        go.Scatter(
-            x=[point.x for point, _ in dots],
-            y=[value.value for _, value in dots],
-            mode="markers",
-            marker={
-                "color": style.color,
-                "symbol": style.symbol,
-                "size": 8,
-                "line": {"color": theme.PAPER, "width": 1},
-            },
-            name=f"seeds, p = {line.randomization:g}",
-            text=[
-                f"p = {line.randomization:g}, S = {point.x:g}, seed {value.seed}<br>{value.value:.4f}"
-                + (
-                    ""
-                    if value.achieved_sparsity is None
-                    else f"<br>achieved sparsity {value.achieved_sparsity:.3f}"
-                )
-                for point, value in dots
-            ],
-            hovertemplate="%{text}<extra></extra>",
-        )
+    return go.Scatter(
+        # Arrays are checked, and written into a page, as a whole; there may be thousands of dots.
+        x=np.array([point.x for point, _ in dots]),
+        y=np.array([value.value for _, value in dots]),
+        mode="markers",
+        marker={
+            "color": style.color,
+            "symbol": style.symbol,
+            "size": 8,
+            "line": {"color": theme.PAPER, "width": 1},
+        },
+        name=f"seeds, p = {line.randomization:g}",
+        # The same in every variant of the figure, so that a page holds it once; the value comes from y.
+        text=[
+            f"S = {point.sparsity or 0:g}, seed {value.seed}"
+            + ("" if value.achieved_sparsity is None else f", achieved {value.achieved_sparsity:.3f}")
+            for point, value in dots
+        ],
+        hovertemplate=f"p = {line.randomization:g}, %{{text}}"
+        f"<br>{'drop ' if info.is_relative else ''}%{{y:.4f}}<extra></extra>",
     )
 
 
-def _add_end_labels(figure: go.Figure, info: TradeoffInfo) -> None:
+def _end_labels(
+    info: TradeoffInfo, last: float, y_range: list[float]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Annotations beside the axes, and leaders to those of lines that end before the last sparsity."""
     ends = [
         (line, [point for point in line.points if point.interval.mean is not None][-1])
         for line in info.lines
         if any(point.interval.mean is not None for point in line.points)
     ]
-    heights = theme.spread([point.interval.mean or 0.0 for _, point in ends], 0.055, 0.0, 1.0)
-    for (line, point), height in zip(ends, heights, strict=True):
-        figure.add_annotation(theme.end_label(f"p = {line.randomization:g}", point.x, height))
+    low, high = max(y_range[0], info.bounds[0]), min(y_range[1], info.bounds[1])
+    means = [point.interval.mean or 0.0 for _, point in ends]
+    labels, leaders = [], []
+    heights = theme.spread(means, 0.055 * (high - low), low, high)
+    for (line, point), mean, height in zip(ends, means, heights, strict=True):
+        labels.append(theme.end_label(f"p = {line.randomization:g}", last, height))
+        if point.x < last:
+            leaders.append(theme.leader(point.x, mean, last, height))
+    return labels, leaders

@@ -7,15 +7,18 @@ w * m, and the dense weights lie beside it: no autograd trick is needed for the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from rc_core.flat_tensors import FlatParameters
+from rc_core.momentum import descend
 from rc_core.recipes import PruneSchedule
-from rc_core.schedules import prune_learning_rate, target_sparsity, threshold_due, update_probability
+from rc_core.schedules import prune_learning_rate, target_sparsity, update_probability
+from rc_core.stacking import rows_of
 
 
 def magnitude_threshold(weight: Tensor, sparsity: float) -> Tensor:
@@ -34,125 +37,199 @@ def magnitude_threshold(weight: Tensor, sparsity: float) -> Tensor:
     return weight.abs().flatten().kthvalue(rank + 1).values
 
 
-def updated_mask(
-    weight: Tensor, mask: Tensor, threshold: Tensor, *, prune_below: float = 0.9, splice_above: float = 1.1
-) -> Tensor:
+def updated_mask(weight: Tensor, mask: Tensor, prune_up_to: Tensor, splice_from: Tensor) -> Tensor:
     """The surgery itself (Guo et al. 2016, eq. 3): prune, keep or splice by magnitude.
 
-    m' = 1 where |w| >= splice_above * t, 0 where |w| <= prune_below * t, m between them. Where both hold
-    (only at t = 0 = |w|) the weight is kept.
+    m' = 1 where |w| >= splice_from, 0 where |w| <= prune_up_to, m between them. Where both hold (only where
+    all three are 0) the weight is kept.
 
     Args:
         weight: dense weight, any shape.
         mask: bool, same shape, True = kept.
-        threshold: scalar t >= 0.
-        prune_below: lower edge of the band, in units of t.
-        splice_above: upper edge of the band, in units of t.
+        prune_up_to: lower edge of the band, .9 t for the threshold t; same shape, or a scalar.
+        splice_from: upper edge of the band, 1.1 t; the same.
 
     Returns:
         New bool mask of the same shape.
     """
     magnitude = weight.abs()
-    return (mask & (magnitude > prune_below * threshold)) | (magnitude >= splice_above * threshold)
+    return (mask & (magnitude > prune_up_to)) | (magnitude >= splice_from)
 
 
 class DynamicNetworkSurgery:
-    """Dense weights, masks and thresholds of a network, and the step that moves all three.
+    """Dense weights, masks and thresholds of K networks side by side, and the step that moves all three.
+
+    All kernels share flat buffers, so a step costs a handful of operations however many kernels there are, and
+    none of them asks the device for a number: a step can be captured and replayed.
 
     Attributes:
-        kernels: the network's prunable parameters by name; they hold w * m between steps.
+        kernels: the networks' prunable parameters by name, K times the rows of one network's; they hold w * m
+            between steps.
         dense: w by name.
         masks: m by name, bool.
-        thresholds: t of every kernel in order, (num_kernels,); 0 until the first refresh.
-        num_pruned: masks switched off since the start, scalar int64.
-        num_spliced: masks switched on again since the start, scalar int64.
+        thresholds: (K, num_kernels): t of every kernel in order; 0 until the first refresh.
+        momentum: by name, as `dense`.
 
     Args:
-        kernels: see above; their values are the warm start, masks start at one.
+        kernels: see above; their values are the warm start, masks start at one. They are moved into a flat
+            buffer, in their memory layout.
         schedule: rates, ramp and rhythm.
-        sparsity: target S in [0, 1).
-        coins: (num_steps, num_kernels) uniforms in [0, 1); kernel k's mask is updated after a step where its
-            coin is <= the update probability.
+        sparsities: target S in [0, 1) of every network.
+        coins: for every network, (num_steps, num_kernels) uniforms in [0, 1); kernel k's mask is updated after a
+            step where its coin is <= the update probability.
     """
 
     def __init__(
         self,
         kernels: Mapping[str, nn.Parameter],
         schedule: PruneSchedule,
-        sparsity: float,
-        coins: npt.NDArray[np.float64],
+        sparsities: Sequence[float],
+        coins: Sequence[npt.NDArray[np.float64]],
     ) -> None:
-        if coins.shape[1] != len(kernels):
-            raise ValueError(f"coins.shape = {coins.shape}: must have {len(kernels)} columns, one per kernel")
+        for each in coins:
+            if each.shape[1] != len(kernels):
+                raise ValueError(
+                    f"coins.shape = {each.shape}: must have {len(kernels)} columns, one per kernel"
+                )
         self.kernels = dict(kernels)
         self.schedule = schedule
-        self.sparsity = sparsity
-        self._coins = coins
-        weights = list(self.kernels.values())
-        self.dense = {name: weight.detach().clone() for name, weight in self.kernels.items()}
-        self.masks = {name: torch.ones_like(w, dtype=torch.bool) for name, w in self.dense.items()}
-        self.thresholds = torch.zeros(len(weights), dtype=weights[0].dtype, device=weights[0].device)
-        self.num_pruned = torch.zeros((), dtype=torch.int64, device=weights[0].device)
-        self.num_spliced = torch.zeros((), dtype=torch.int64, device=weights[0].device)
-        self.optimizer = torch.optim.SGD(
-            self.dense.values(), lr=schedule.learning_rate, momentum=schedule.momentum, foreach=True
+        self.sparsities = tuple(sparsities)
+        self._num_networks = len(self.sparsities)
+        used = FlatParameters(self.kernels)
+        self._parameters, self._used = used, used.values
+        self._dense, self.dense = used.like()
+        self._dense.copy_(self._used)
+        self._mask, self.masks = used.like(torch.bool, fill=True)
+        self._toggles, self._toggles_by_kernel = used.like(torch.int32)
+        self._velocity, self.momentum = used.like()
+        device, dtype = self._dense.device, self._dense.dtype
+        self._toggles_before = torch.zeros(self._num_networks, dtype=torch.int64, device=device)
+        self.thresholds = torch.zeros((self._num_networks, len(kernels)), dtype=dtype, device=device)
+        # Every weight's place in `thresholds.T`: in memory, network follows network in each kernel.
+        sizes = [mask.numel() // self._num_networks for mask in self.masks.values() for _ in sparsities]
+        self._place = torch.repeat_interleave(torch.tensor(sizes, device=device))
+        self._prune_up_to, self._splice_from = torch.zeros_like(self._dense), torch.zeros_like(self._dense)
+        self._due = self._due_table(coins, device)
+        self._learning_rates = torch.tensor(
+            [prune_learning_rate(schedule, step) for step in range(len(coins[0]))],
+            dtype=dtype,
+            device=device,
         )
 
+    def _due_table(self, coins: Sequence[npt.NDArray[np.float64]], device: torch.device) -> Tensor:
+        """(num_steps, num_kernels * K) bool: whose masks are updated after each step."""
+        stacked = np.stack(coins, axis=2)
+        probabilities = [
+            update_probability(self.schedule, completed) for completed in range(1, len(stacked) + 1)
+        ]
+        due = stacked <= np.array(probabilities)[:, None, None]
+        return torch.from_numpy(due.reshape(len(due), -1)).to(device)
+
     @torch.no_grad()
-    def step(self, step: int) -> None:
+    def step(self, at: Tensor, refresh: int | None = None) -> None:
         """Move the dense weights by the gradient of w * m, then operate on the masks.
 
         Args:
-            step: steps completed before this one; the kernels' `.grad` is the gradient with respect to w * m.
+            at: (1,) int64 on the device: steps completed before this one; the kernels' `.grad` is the gradient
+                with respect to w * m.
+            refresh: completed steps with this one, where thresholds are due to be refreshed after it.
         """
-        for name, kernel in self.kernels.items():
-            self.dense[name].grad = kernel.grad
-        self.optimizer.param_groups[0]["lr"] = prune_learning_rate(self.schedule, step)
-        self.optimizer.step()
-        completed = step + 1
-        if threshold_due(self.schedule, completed):
-            self._refresh_thresholds(completed)
-        self._update_masks(completed)
-        self._write_back()
+        descend(
+            self._dense,
+            self._parameters.gather_gradients(),
+            self._velocity,
+            rate=self._learning_rates.index_select(0, at),
+            momentum=self.schedule.momentum,
+            nesterov=False,
+        )
+        if refresh is not None:
+            self._refresh_thresholds(refresh)
+        self._update_masks(at)
+        torch.mul(self._dense, self._mask, out=self._used)
 
     def _refresh_thresholds(self, completed: int) -> None:
-        sparsity = target_sparsity(self.schedule, self.sparsity, completed)
+        targets = [target_sparsity(self.schedule, sparsity, completed) for sparsity in self.sparsities]
         for index, weight in enumerate(self.dense.values()):
-            self.thresholds[index] = magnitude_threshold(weight, sparsity)
+            for network, target in enumerate(targets):
+                own = rows_of(weight, network, self._num_networks)
+                self.thresholds[network, index] = magnitude_threshold(own, target)
+        self._spread_thresholds()
 
-    def _update_masks(self, completed: int) -> None:
-        due = self._coins[completed - 1] <= update_probability(self.schedule, completed)
-        for index, (name, weight) in enumerate(self.dense.items()):
-            if not due[index]:
-                continue
-            old = self.masks[name]
-            new = updated_mask(
-                weight,
-                old,
-                self.thresholds[index],
-                prune_below=self.schedule.prune_below,
-                splice_above=self.schedule.splice_above,
-            )
-            self.num_pruned += (old & ~new).sum()
-            self.num_spliced += (new & ~old).sum()
-            self.masks[name] = new
+    def _spread_thresholds(self) -> None:
+        """Give every weight the two edges of its kernel's band."""
+        for edge, factor in (
+            (self._prune_up_to, self.schedule.prune_below),
+            (self._splice_from, self.schedule.splice_above),
+        ):
+            torch.index_select((factor * self.thresholds).T.flatten(), 0, self._place, out=edge)
 
-    def _write_back(self) -> None:
-        for name, kernel in self.kernels.items():
-            torch.mul(self.dense[name], self.masks[name], out=kernel)
+    def _update_masks(self, at: Tensor) -> None:
+        due = self._due.index_select(0, at)[0].index_select(0, self._place)
+        new = updated_mask(self._dense, self._mask, self._prune_up_to, self._splice_from)
+        changed = (new ^ self._mask) & due
+        self._toggles += changed
+        self._mask ^= changed
 
     @torch.no_grad()
     def commit(self) -> None:
         """Make the masked values final: w := w * m. Evaluate after this (uncommitted weights score lower)."""
-        for name, mask in self.masks.items():
-            self.dense[name].mul_(mask)
-        self._write_back()
+        self._dense *= self._mask
+        self._used.copy_(self._dense)
 
-    def num_kept(self) -> dict[str, int]:
-        """Unmasked weights by kernel name."""
-        return {name: int(mask.sum()) for name, mask in self.masks.items()}
+    @torch.no_grad()
+    def restore(
+        self,
+        *,
+        dense: Mapping[str, Tensor],
+        masks: Mapping[str, Tensor],
+        momentum: Mapping[str, Tensor],
+        thresholds: Tensor,
+        num_pruned: Tensor,
+        num_spliced: Tensor,
+    ) -> None:
+        """Continue from values that the attributes of these names had; momentum may be empty."""
+        for mine, theirs in ((self.dense, dense), (self.masks, masks), (self.momentum, momentum)):
+            for name, tensor in theirs.items():
+                mine[name].copy_(tensor)
+        self.thresholds.copy_(thresholds)
+        self._spread_thresholds()
+        self._toggles.zero_()
+        self._toggles_before.copy_(num_pruned + num_spliced)
+        torch.mul(self._dense, self._mask, out=self._used)
 
-    def achieved_sparsity(self) -> float:
-        """Masked / prunable weights, [0, 1]; below the target, as masks inside the band keep their state."""
-        total = sum(mask.numel() for mask in self.masks.values())
-        return 1 - sum(self.num_kept().values()) / total
+    def num_kept(self) -> dict[str, Tensor]:
+        """Unmasked weights by kernel name, (K,) int64."""
+        return {name: self._per_network(mask) for name, mask in self.masks.items()}
+
+    @property
+    def num_weights(self) -> int:
+        """Prunable weights of one network."""
+        return len(self._dense) // self._num_networks
+
+    def num_masked(self) -> Tensor:
+        """Masked weights, (K,) int64."""
+        return self.num_weights - torch.stack(list(self.num_kept().values())).sum(dim=0)
+
+    def achieved_sparsity(self) -> Tensor:
+        """Masked / prunable weights, (K,) float64 in [0, 1]; below the target, see the band."""
+        return self.num_masked().double() / self.num_weights
+
+    # Every mask starts at one, so of all its toggles half went each way, but for the last one.
+
+    @property
+    def num_pruned(self) -> Tensor:
+        """Masks switched off since the start, (K,) int64."""
+        return torch.div(self._all_toggles() + self.num_masked(), 2, rounding_mode="floor")
+
+    @property
+    def num_spliced(self) -> Tensor:
+        """Masks switched on again since the start, (K,) int64."""
+        return torch.div(self._all_toggles() - self.num_masked(), 2, rounding_mode="floor")
+
+    def _all_toggles(self) -> Tensor:
+        views = self._toggles_by_kernel.values()
+        return self._toggles_before + torch.stack([self._per_network(view) for view in views]).sum(dim=0)
+
+    def _per_network(self, tensor: Tensor) -> Tensor:
+        by_network: Tensor = tensor.unflatten(0, (self._num_networks, -1))
+        return by_network.flatten(1).sum(dim=1)

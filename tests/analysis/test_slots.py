@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.attempts import Attempt, AttemptLog, Run, attempts_of_cell, load_attempts, runs_of_sweep
-from analysis.slots import Bar, RunSlots, pack, pack_runs, utilisation
+from analysis.slots import Bar, RunSlots, pack, pack_runs, stack_attempts, utilisation
+from rc_core.cell_states import CellState
 from rc_core.cells import Grid, PruneCell, TrainCell
-from rc_core.experiment import CellState, empty_row
+from rc_core.experiment import empty_row
 from rc_core.recipes import preset
 
 SMALL = Grid(randomizations=(0.0,), sparsities=(0.5, 0.9), seeds=(42,))
@@ -91,7 +92,7 @@ def test_utilisation_of_two_slots_by_hand() -> None:
         is_recorded=True,
         busy_seconds=16,
         slots=(("a", 1), ("a", 2)),
-        bars=(Bar(cells[0], 0), Bar(cells[1], 1), Bar(cells[2], 0), Bar(cells[3], 1)),
+        bars=(Bar((cells[0],), 0), Bar((cells[1],), 1), Bar((cells[2],), 0), Bar((cells[3],), 1)),
     )
     assert run.utilisation == pytest.approx(16 / 18)
     assert run.seconds == 20
@@ -140,7 +141,12 @@ def test_a_lost_attempt_is_no_busy_time_and_its_retry_is() -> None:
         attempt("c", 9, 12),
     ]
     (run,) = pack_runs(log_of(*cells, runs=(Run(0.0, 12.0, 2),)))
-    assert [(bar.attempt.cell_id, bar.slot) for bar in run.bars] == [("a", 0), ("b", 1), ("b", 1), ("c", 1)]
+    assert [(bar.attempts[0].cell_id, bar.slot) for bar in run.bars] == [
+        ("a", 0),
+        ("b", 1),
+        ("b", 1),
+        ("c", 1),
+    ]
     assert run.utilisation == pytest.approx((9 + 6) / 18)
 
 
@@ -169,7 +175,7 @@ def test_runs_of_killed_drivers_are_told_apart_by_their_pauses() -> None:
     starts = (0, 30, 500, 540, 1001, 1050, 2000, 5001)
     cells = [attempt(str(start), start, start + 20) for start in starts]
     packed = pack_runs(log_of(*cells, runs=runs))
-    assert [[bar.attempt.started for bar in run.bars] for run in packed] == [
+    assert [[bar.attempts[0].started for bar in run.bars] for run in packed] == [
         [0, 30],
         [500, 540],
         [1001, 1050],
@@ -184,7 +190,7 @@ def test_an_old_run_without_its_start_reaches_back_to_the_one_before() -> None:
     runs = (Run(None, 100.0, 2), Run(None, 9000.0, 2))
     cells = [attempt("a", 1, 50), attempt("b", 99, 100), attempt("c", 5000, 5050), attempt("d", 8000, 8100)]
     packed = pack_runs(log_of(*cells, runs=runs))
-    assert [[bar.attempt.cell_id for bar in run.bars] for run in packed] == [["a", "b"], ["c", "d"]]
+    assert [[bar.attempts[0].cell_id for bar in run.bars] for run in packed] == [["a", "b"], ["c", "d"]]
 
 
 def test_one_cell_and_none() -> None:
@@ -192,6 +198,73 @@ def test_one_cell_and_none() -> None:
     assert (run.window_seconds, run.utilisation, run.seconds) == (0, None, 4)
     assert pack_runs(log_of(runs=(Run(0.0, 10.0, 2),))) == ()
     assert utilisation([]) is None
+
+
+def test_a_stack_is_one_bar_and_its_time_counts_once() -> None:
+    # Three cells trained together from 0 to 10 (their records are written one after another), then a cell
+    # alone in that slot; beside them two cells one after the other. The last start is 10.25.
+    cells = [
+        attempt("a", 0, 9.5, stack="0123abcd"),
+        attempt("b", 0, 9.75, stack="0123abcd"),
+        attempt("c", 0.25, 10, stack="0123abcd"),
+        attempt("d", 1, 6),
+        attempt("e", 7, 12),
+        attempt("f", 10.25, 14),
+    ]
+    (run,) = pack_runs(log_of(*cells, runs=(Run(0.0, 15.0, 2),)))
+    assert (
+        run
+        == RunSlots(
+            started=0,
+            window_seconds=10.25,
+            num_slots=2,  # not 4
+            is_recorded=True,
+            busy_seconds=10 + 5 + 3.25,
+            slots=(("a", 1), ("a", 2)),
+            bars=(
+                Bar(tuple(cells[:3]), 0),
+                Bar((cells[3],), 1),
+                Bar((cells[4],), 1),
+                Bar((cells[5],), 0),
+            ),
+        )
+    )
+    assert run.utilisation == pytest.approx(18.25 / 20.5)
+    assert (run.num_attempts, run.num_stacks, run.seconds) == (6, 1, 14)
+    assert [(bar.started, bar.ended) for bar in run.bars] == [(0, 10), (1, 6), (7, 12), (10.25, 14)]
+
+
+def test_what_belongs_to_one_stack() -> None:
+    first = [attempt(name, 0, None, stack="s") for name in "ab"]
+    elsewhere = attempt("c", 1, 5, host="b", stack="s")
+    alone = attempt("d", 2, 5)
+    # The same stack tried again after its process died; c has joined it.
+    again = [attempt(name, 3, 8, stack="s", number=2) for name in "ab"] + [attempt("c", 3, 8, stack="s")]
+    assert stack_attempts([*first, elsewhere, alone, *again]) == [
+        tuple(first),
+        (elsewhere,),
+        (alone,),
+        tuple(again),
+    ]
+    assert stack_attempts([]) == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "ended", "outcome"),
+    [
+        ([(5, "done"), (6, "done")], 6, "done"),
+        ([(5, "done"), (6, "failed")], 6, "failed"),  # one diverged
+        ([(5, "done"), (None, "lost")], 5, "done"),  # killed between two records
+        ([(9, "running"), (9, "running"), (2, "done")], 9, "running"),
+        ([(None, "lost"), (None, "lost")], None, "lost"),
+    ],
+)
+def test_a_stack_ends_with_its_last_cell_and_hides_no_failure(
+    ends: list[Any], ended: float | None, outcome: str
+) -> None:
+    attempts = tuple(attempt(str(end), 0, end, outcome=how) for end, how in ends)
+    bar = Bar(attempts, 0)
+    assert (bar.ended, bar.outcome) == (ended, outcome)
 
 
 # Reading
@@ -222,6 +295,12 @@ def test_the_attempts_of_a_done_a_failed_a_running_and_an_orphaned_cell() -> Non
     assert attempts_of_cell(CellState(empty_row(TRAIN, RECIPE))) == []
 
 
+def test_an_attempt_says_of_which_stack_it_was() -> None:
+    begun = {"started": "2026-01-01T00:00:00+00:00", "host": "a", "pid": 1}
+    state = CellState(empty_row(PRUNE, RECIPE), (begun, begun | {"stack": "0a1b2c3d"}))
+    assert [found.stack for found in attempts_of_cell(state)] == [None, "0a1b2c3d"]
+
+
 def test_runs_are_those_recorded_and_the_last_driver_s() -> None:
     recorded = [
         {"ended": "2026-01-01T00:00:10+00:00", "num_slots": 2},  # an older version: no start
@@ -240,10 +319,10 @@ def test_runs_are_those_recorded_and_the_last_driver_s() -> None:
     assert runs_of_sweep([], None) == ()
 
 
-def write_times(path: Path, cell_id: str, started: str, ended: str) -> None:
+def write_times(path: Path, cell_id: str, started: str, ended: str, **changes: str) -> None:
     file = path / cell_id / "record.json"
     record = json.loads(file.read_text())
-    begun = {"started": f"2026-01-01T{started}+00:00", "host": "lab", "pid": 1}
+    begun = {"started": f"2026-01-01T{started}+00:00", "host": "lab", "pid": 1} | changes
     record["provenance"] |= begun | {"ended": f"2026-01-01T{ended}+00:00", "attempts": [begun]}
     file.write_text(json.dumps(record))
 
@@ -251,7 +330,7 @@ def write_times(path: Path, cell_id: str, started: str, ended: str) -> None:
 def test_the_log_of_a_folder(make_sweep: Any) -> None:
     path = make_sweep(grid=SMALL)
     write_times(path, "train-p0.00-s42", "00:00:00.000", "00:00:05.000")
-    write_times(path, "prune-p0.00-s42-dns-S0.500", "00:00:05.250", "00:00:08.000")
+    write_times(path, "prune-p0.00-s42-dns-S0.500", "00:00:05.250", "00:00:08.000", stack="0a1b2c3d")
     spec = json.loads((path / "sweep.json").read_text())
     spec["provenance"]["runs"] = [
         {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:01:00+00:00", "num_slots": 1}
@@ -261,7 +340,7 @@ def test_the_log_of_a_folder(make_sweep: Any) -> None:
     assert load_attempts(path) == AttemptLog(
         attempts=(
             Attempt("train-p0.00-s42", None, "lab", t0, t0 + 5, "done"),
-            Attempt("prune-p0.00-s42-dns-S0.500", 0.5, "lab", t0 + 5.25, t0 + 8, "done"),
+            Attempt("prune-p0.00-s42-dns-S0.500", 0.5, "lab", t0 + 5.25, t0 + 8, "done", stack="0a1b2c3d"),
         ),
         runs=(Run(t0, t0 + 60, 1),),
         num_cells=3,

@@ -31,7 +31,7 @@ def test_info_holds_all_that_is_shown() -> None:
         is_recorded=True,
         busy_seconds=15,
         slots=(("lab", 1), ("lab", 2)),
-        bars=(Bar(TRAIN, 0), Bar(PRUNE, 0), Bar(LOST, 1), Bar(FAILED, 1), Bar(RUNNING, 0)),
+        bars=(Bar((TRAIN,), 0), Bar((PRUNE,), 0), Bar((LOST,), 1), Bar((FAILED,), 1), Bar((RUNNING,), 0)),
     )
     assert get_slots_info(LOG) == SlotsInfo(
         runs=(run,),
@@ -84,6 +84,50 @@ def test_bars_stand_where_and_when_the_attempts_ran() -> None:
         "from 2026-01-01 00:00 UTC: 5 attempts, 2 slots, utilisation 0.536"
     )
     assert figure.layout.yaxis.ticktext == ("slot 1", "slot 2")
+
+
+def stack_of(num_cells: int, started: float, **changes: Any) -> tuple[Attempt, ...]:
+    alike = PRUNE._replace(started=started, ended=started + 8, stack=f"{round(started):08x}", **changes)
+    return tuple(alike._replace(cell_id=f"prune-p0.00-s{seed}-dns-S0.500") for seed in range(num_cells))
+
+
+def test_a_stack_is_one_bar_that_names_its_cells() -> None:
+    stack = stack_of(3, T0 + 10)
+    failed = stack[2]._replace(outcome="failed", number=2, num_attempts=2)
+    log = AttemptLog((TRAIN, *stack[:2], failed), (Run(T0, None, 2),), 4, 0)
+    figure = plot_slots(log)
+    traces = {trace.name: trace for trace in figure.data}
+    assert list(traces) == ["training", "failed"]
+    bar = traces["failed"]
+    assert (bar.base, bar.x, bar.y, bar.text) == ((10,), (8,), (0,), ("3 cells",))
+    assert bar.customdata == (
+        "stack of 3 cells<br>8.0 s, failed<br>prune-p0.00-s0-dns-S0.500: done"
+        "<br>prune-p0.00-s1-dns-S0.500: done"
+        "<br>prune-p0.00-s2-dns-S0.500: failed, attempt 2 of 2<br>lab, slot 1",
+    )
+    assert traces["training"].text is None
+    assert figure.layout.annotations[0].text == (
+        "from 2026-01-01 00:00 UTC: 4 attempts in 2 bars, 2 slots, utilisation 0.500"
+    )
+    text = slots.caption(get_slots_info(log))
+    assert "1 bar is a stack: cells trained together in one process; their time counts once." in text
+    assert "1 attempt failed" in text
+
+
+def test_stacks_are_coloured_by_their_sparsity_where_they_have_one() -> None:
+    other = stack_of(1, T0 + 20, sparsity=0.9)[0]._replace(cell_id="other")
+    mixed = (*stack_of(1, T0 + 20), other)
+    log = AttemptLog((*stack_of(2, T0), *stack_of(20, T0 + 10, sparsity=0.9), *mixed), (), 24, 0)
+    traces = {trace.name: trace for trace in plot_slots(log).data}
+    assert {name: trace.text for name, trace in traces.items()} == {
+        "S = 0.5": ("2 cells",),
+        "S = 0.9": ("20 cells",),
+        "several S": ("2 cells",),
+    }
+    # Of many cells the first are listed.
+    (hover,) = traces["S = 0.9"].customdata
+    assert hover.count("prune-p0.00-s") == 16
+    assert hover.endswith("<br>and 4 more<br>lab, slot 1")
 
 
 def resumed(num_runs: int, num_cells: int = 2, pause_seconds: float = 36_000) -> AttemptLog:

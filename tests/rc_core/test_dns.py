@@ -14,6 +14,7 @@ from torch.nn.utils import prune
 
 from rc_core.pruning.dns import DynamicNetworkSurgery, magnitude_threshold, updated_mask
 from rc_core.recipes import PruneSchedule
+from rc_core.schedules import threshold_due
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -23,6 +24,16 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def operated(
+    weight: torch.Tensor,
+    mask: torch.Tensor,
+    threshold: torch.Tensor,
+    prune_below: float = 0.9,
+    splice_above: float = 1.1,
+) -> torch.Tensor:
+    return updated_mask(weight, mask, prune_below * threshold, splice_above * threshold)
 
 
 magnitudes = st.floats(-10, 10, allow_subnormal=False)
@@ -89,28 +100,28 @@ def test_the_mask_by_hand():
     weight = torch.tensor([0.0, 0.5, -0.9, 0.901, -1.0, 1.099, 1.1, -2.0], dtype=torch.float64)
     threshold = torch.tensor(1.0, dtype=torch.float64)
     kept, masked = torch.ones(8, dtype=torch.bool), torch.zeros(8, dtype=torch.bool)
-    assert updated_mask(weight, kept, threshold).tolist() == [0, 0, 0, 1, 1, 1, 1, 1]
-    assert updated_mask(weight, masked, threshold).tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert operated(weight, kept, threshold).tolist() == [0, 0, 0, 1, 1, 1, 1, 1]
+    assert operated(weight, masked, threshold).tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
     mixed = torch.tensor([1, 0, 0, 1, 0, 0, 0, 1], dtype=torch.bool)
-    assert updated_mask(weight, mixed, threshold).tolist() == [0, 0, 0, 1, 0, 0, 1, 1]
+    assert operated(weight, mixed, threshold).tolist() == [0, 0, 0, 1, 0, 0, 1, 1]
     assert mixed.tolist() == [1, 0, 0, 1, 0, 0, 0, 1]  # not changed in place
 
 
 def test_the_edges_of_the_band_can_be_moved():
     weight, kept = torch.tensor([1.0, 1.5, 2.0, 2.5]), torch.tensor([True, True, False, False])
-    new = updated_mask(weight, kept, torch.tensor(1.0), prune_below=1.0, splice_above=2.5)
+    new = operated(weight, kept, torch.tensor(1.0), prune_below=1.0, splice_above=2.5)
     assert new.tolist() == [False, True, False, True]
 
 
 def test_a_threshold_of_zero_prunes_nothing():
     weight = torch.tensor([0.0, -0.0, 1e-30, -3.0])
-    assert updated_mask(weight, torch.ones(4, dtype=torch.bool), torch.tensor(0.0)).all()
+    assert operated(weight, torch.ones(4, dtype=torch.bool), torch.tensor(0.0)).all()
 
 
 @given(vectors, st.floats(0, 10), st.data())
 def test_the_mask_element_by_element(weight, threshold, data):
     mask = data.draw(hnp.arrays(np.bool_, len(weight)))
-    new = updated_mask(
+    new = operated(
         torch.from_numpy(weight), torch.from_numpy(mask), torch.tensor(threshold, dtype=torch.float64)
     )
     for value, before, after in zip(weight, mask, new.tolist(), strict=True):
@@ -131,7 +142,7 @@ def test_without_a_band_the_mask_is_torch_s_own_magnitude_pruning(number, data, 
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(values * np.random.RandomState(seed).choice([-1, 1], number)))
     threshold = magnitude_threshold(layer.weight.detach(), amount / (number - 1))
-    mask = updated_mask(
+    mask = operated(
         layer.weight.detach(),
         torch.ones_like(layer.weight, dtype=torch.bool),
         threshold,
@@ -223,6 +234,10 @@ class Perceptron(nn.Module):
         return {f"layers.{i}.weight": layer.weight for i, layer in enumerate(self.layers)}
 
 
+def refresh(schedule: PruneSchedule, completed: int) -> int | None:
+    return completed if threshold_due(schedule, completed) else None
+
+
 @dataclass
 class Pair:
     """A surgery in torch and its oracle, on the same batches and coins."""
@@ -240,7 +255,7 @@ class Pair:
         x, labels = self.inputs[batch], self.labels[batch]
         self.model.zero_grad()
         F.cross_entropy(self.model(torch.from_numpy(x)), torch.from_numpy(labels)).backward()
-        self.surgery.step(step)
+        self.surgery.step(torch.tensor([step]), refresh(self.surgery.schedule, step + 1))
         self.oracle.step(step, x, labels, self.coins[step])
 
     def check(self) -> None:
@@ -250,7 +265,7 @@ class Pair:
             assert ((mask == 1) == self.surgery.masks[name].numpy()).all()
             assert np.abs(dense - self.surgery.dense[name].numpy()).max() < 1e-9
             assert np.abs(dense * mask - kernel.detach().numpy()).max() < 1e-9
-            assert abs(self.surgery.thresholds[index].item() - oracle.thresholds[index]) < 1e-9
+            assert abs(self.surgery.thresholds[0, index].item() - oracle.thresholds[index]) < 1e-9
         assert self.surgery.num_pruned.item() == oracle.num_pruned
         assert self.surgery.num_spliced.item() == oracle.num_spliced
 
@@ -267,7 +282,7 @@ def pair(schedule: PruneSchedule, num_steps: int, sparsity: float, sizes: tuple[
     coins = rng.random_sample((num_steps, len(sizes) - 1))
     return Pair(
         model,
-        DynamicNetworkSurgery(model.kernels(), schedule, sparsity, coins),
+        DynamicNetworkSurgery(model.kernels(), schedule, [sparsity], [coins]),
         NumpySurgery(
             [kernel.detach().numpy().copy() for kernel in model.kernels().values()],
             [layer.bias.numpy().copy() for layer in model.layers],
@@ -301,10 +316,12 @@ def test_surgery_agrees_with_an_independent_one(schedule_steps, num_steps, num_r
     assert oracle.num_spliced > 20
     masked = sum(int((mask == 0).sum()) for mask in oracle.masks)
     assert masked == oracle.num_pruned - oracle.num_spliced
-    assert both.surgery.achieved_sparsity() == pytest.approx(
+    assert both.surgery.achieved_sparsity().item() == pytest.approx(
         masked / sum(mask.size for mask in oracle.masks), rel=1e-12
     )
-    assert list(both.surgery.num_kept().values()) == [int(mask.sum()) for mask in oracle.masks]
+    assert [number.item() for number in both.surgery.num_kept().values()] == [
+        int(mask.sum()) for mask in oracle.masks
+    ]
     for layer, before in zip(both.model.layers, biases, strict=True):
         assert torch.equal(layer.bias, before)
     for index, name in enumerate(both.model.kernels()):
@@ -334,12 +351,12 @@ def four_weights(
     values: list[float], schedule: PruneSchedule, sparsity: float, coins: list[list[float]]
 ) -> tuple[nn.Parameter, DynamicNetworkSurgery]:
     kernel = nn.Parameter(torch.tensor([values], dtype=torch.float64))
-    return kernel, DynamicNetworkSurgery({"k": kernel}, schedule, sparsity, np.array(coins))
+    return kernel, DynamicNetworkSurgery({"k": kernel}, schedule, [sparsity], [np.array(coins)])
 
 
 def move(kernel: nn.Parameter, surgery: DynamicNetworkSurgery, step: int, gradient: list[float]) -> None:
     kernel.grad = torch.tensor([gradient], dtype=torch.float64)
-    surgery.step(step)
+    surgery.step(torch.tensor([step]), refresh(surgery.schedule, step + 1))
 
 
 def test_a_masked_weight_moves_by_its_gradient_and_is_spliced_back():
@@ -354,10 +371,14 @@ def test_a_masked_weight_moves_by_its_gradient_and_is_spliced_back():
     )
     kernel, surgery = four_weights([1.0, -0.2, 0.3, 2.0, -3.0], schedule, 0.5, [[0.0]] * 4)
     move(kernel, surgery, 0, [0, 0, 0, 0, 0])  # t = 1.0, the third of five: .2 and .3 go, 1.0 stays
-    assert surgery.thresholds.tolist() == [1.0]
+    assert surgery.thresholds.tolist() == [[1.0]]
     assert kernel.tolist() == [[1.0, 0.0, 0.0, 2.0, -3.0]]
     assert surgery.dense["k"].tolist() == [[1.0, -0.2, 0.3, 2.0, -3.0]]
-    assert (surgery.achieved_sparsity(), int(surgery.num_pruned), int(surgery.num_spliced)) == (0.4, 2, 0)
+    assert (surgery.achieved_sparsity().item(), int(surgery.num_pruned), int(surgery.num_spliced)) == (
+        0.4,
+        2,
+        0,
+    )
     move(kernel, surgery, 1, [0, 13, 0, 0, 0])  # dense -.2 - 1.3 = -1.5 = t: back in, and 1.0 is below 1.35
     np.testing.assert_allclose(surgery.dense["k"].numpy(), [[1.0, -1.5, 0.3, 2.0, -3.0]])
     assert surgery.masks["k"].tolist() == [[False, False, False, True, True]]
@@ -399,27 +420,31 @@ def test_a_coin_decides_for_each_kernel_apart():
     )
     kernels = {name: nn.Parameter(torch.tensor([1.0, 10.0, 20.0])) for name in ("a", "b", "c")}
     coins = np.tile([0.1, 0.25, 0.2500001], (10, 1))
-    surgery = DynamicNetworkSurgery(kernels, schedule, 0.5, coins)
+    surgery = DynamicNetworkSurgery(kernels, schedule, [0.5], [coins])
     for step in range(2):
         for kernel in kernels.values():
             kernel.grad = torch.zeros(3)
-        surgery.step(step)
-    assert surgery.thresholds.tolist() == [10, 10, 10]
+        surgery.step(torch.tensor([step]), refresh(surgery.schedule, step + 1))
+    assert surgery.thresholds.tolist() == [[10, 10, 10]]
     assert [mask.tolist() for mask in surgery.masks.values()] == [
         [False, True, True],
         [False, True, True],
         [True, True, True],
     ]
-    assert surgery.num_kept() == {"a": 2, "b": 2, "c": 3}
-    assert surgery.achieved_sparsity() == pytest.approx(2 / 9)
+    assert {name: number.tolist() for name, number in surgery.num_kept().items()} == {
+        "a": [2],
+        "b": [2],
+        "c": [3],
+    }
+    assert surgery.achieved_sparsity().item() == pytest.approx(2 / 9)
 
 
 def test_the_warm_start_is_copied_and_every_mask_begins_at_one():
     kernel = nn.Parameter(torch.tensor([[1.0, -2.0]]))
-    surgery = DynamicNetworkSurgery({"k": kernel}, PruneSchedule(num_steps=1), 0.5, np.zeros((1, 1)))
+    surgery = DynamicNetworkSurgery({"k": kernel}, PruneSchedule(num_steps=1), [0.5], [np.zeros((1, 1))])
     assert surgery.masks["k"].all()
-    assert surgery.thresholds.tolist() == [0]
-    assert surgery.achieved_sparsity() == 0
+    assert surgery.thresholds.tolist() == [[0]]
+    assert surgery.achieved_sparsity().item() == 0
     with torch.no_grad():
         kernel.zero_()
     assert surgery.dense["k"].tolist() == [[1.0, -2.0]]
@@ -428,4 +453,4 @@ def test_the_warm_start_is_copied_and_every_mask_begins_at_one():
 def test_coins_must_fit_the_kernels():
     kernel = nn.Parameter(torch.zeros(2))
     with pytest.raises(ValueError, match=r"coins\.shape = \(5, 2\): must have 1 columns, one per kernel"):
-        DynamicNetworkSurgery({"k": kernel}, PruneSchedule(), 0.5, np.zeros((5, 2)))
+        DynamicNetworkSurgery({"k": kernel}, PruneSchedule(), [0.5], [np.zeros((5, 2))])

@@ -8,10 +8,11 @@ from rc_core.checkpoints import CheckpointError
 from rc_core.datasets import load_split, prepare_digits
 from rc_core.evaluation import accuracies_by_label_kind, accuracy, predict
 from rc_core.examples import Examples, load_recipe_splits
-from rc_core.execution import Execution, run_cell
+from rc_core.execution import Execution
 from rc_core.finished import evaluate_finished, read_finished_record
 from rc_core.labels import RandomizedLabels
 from rc_core.recipes import PruneSchedule, Recipe, TrainSchedule
+from rc_core.runs import run_cell
 from rc_core.storage import LocalStorage
 
 

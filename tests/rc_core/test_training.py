@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 from torch.nn import functional as F
 
 from rc_core.cells import PruneCell, TrainCell
@@ -15,7 +14,8 @@ from rc_core.history import DivergenceError, History, Window, log_due
 from rc_core.recipes import PruneSchedule, Recipe, TrainSchedule
 from rc_core.resnet import ResNet, kernels
 from rc_core.seeding import batch_order, mask_coins
-from rc_core.training import DenseTraining, Phase, Surgery, build_model, run_phase
+from rc_core.surgery import Surgery
+from rc_core.training import DenseTraining, NetworkPhase, build_model, run_phase
 
 NUM_STEPS = 32
 TRAIN_CELL = TrainCell(randomization=0.5, seed=42)
@@ -67,7 +67,7 @@ def training(
     examples: Examples, settings: Recipe | None = None, cell: TrainCell = TRAIN_CELL
 ) -> DenseTraining:
     settings = settings or recipe()
-    return DenseTraining(cell, settings, network(settings), examples)
+    return DenseTraining([cell], settings, network(settings), [examples])
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def surgery(
     cell: PruneCell = PRUNE_CELL,
 ) -> Surgery:
     settings = settings or recipe()
-    return Surgery(cell, settings, network(settings), examples, warm_start)
+    return Surgery([cell], settings, network(settings), [examples], [warm_start])
 
 
 def batch(examples: Examples, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,7 +123,7 @@ def test_training_is_nesterov_sgd_on_shuffled_batches(examples):
                 velocity.mul_(0.9).add_(gradient)
                 parameter.sub_(rate * (gradient + 0.9 * velocity))
 
-    columns = phase.history.columns
+    columns = phase.histories[0].columns
     assert columns["step"] == list(range(1, NUM_STEPS + 1))
     assert columns["learning_rate"] == rates
     np.testing.assert_allclose(columns["train_loss"], losses, rtol=1e-4)
@@ -164,7 +164,7 @@ def test_surgery_is_that_of_the_paper_on_the_seed_s_batches_and_coins(examples, 
     velocities = [torch.zeros_like(parameter) for parameter in used]
     thresholds = [0.0] * len(used)
     num_pruned = num_spliced = 0
-    columns = phase.history.columns
+    columns = phase.histories[0].columns
     for step in range(NUM_STEPS):
         # Torch's own loss and memory layout: masks are compared for equality, so rounding must be the same.
         images, labels = batch(examples, order[step])
@@ -197,7 +197,7 @@ def test_surgery_is_that_of_the_paper_on_the_seed_s_batches_and_coins(examples, 
         assert (columns["num_pruned"][step], columns["num_spliced"][step]) == (num_pruned, num_spliced)
 
     assert num_spliced > 5
-    np.testing.assert_allclose(phase.surgery.thresholds.numpy(), thresholds, rtol=1e-4)
+    np.testing.assert_allclose(phase.surgery.thresholds[0].numpy(), thresholds, rtol=1e-4)
     for name, mask, parameter in zip(names, masks, used, strict=True):
         np.testing.assert_array_equal(phase.surgery.masks[name].numpy(), mask)
         found = dict(phase.model.named_parameters())[name].detach()
@@ -263,15 +263,21 @@ def test_children_of_a_seed_see_the_same_batches_whatever_their_sparsity_and_ran
 
 def both_kinds(
     examples: Examples, warm_start: dict[str, torch.Tensor], kind: str, settings: Recipe | None = None
-) -> Phase:
+) -> NetworkPhase:
     if kind == "train":
         return training(examples, settings)
     return surgery(examples, warm_start, settings)
 
 
-def copied(phase: Phase) -> tuple[int, dict[str, torch.Tensor], dict[str, list[float]]]:
+def copied(phase: NetworkPhase) -> tuple[int, dict[str, torch.Tensor], dict[str, list[float]]]:
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in phase.tensors().items()}
-    return phase.step, tensors, copy.deepcopy(phase.history.columns)
+    return phase.step, tensors, copy.deepcopy(phase.histories[0].columns)
+
+
+def restore(
+    phase: NetworkPhase, step: int, tensors: dict[str, torch.Tensor], history: dict[str, list[float]]
+) -> None:
+    phase.restore(step, [tensors], [history])
 
 
 def assert_same_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
@@ -289,11 +295,11 @@ def test_a_run_restored_after_any_step_ends_with_the_same_bits(examples, warm_st
     wanted = copied(whole)
     assert [step for step, _, _ in states] == list(range(1, NUM_STEPS + 1))
     if kind == "prune":
-        assert whole.history.columns["num_spliced"][-1] > 5
+        assert whole.histories[0].columns["num_spliced"][-1] > 5
         assert {"thresholds", "num_pruned", "num_spliced"} <= wanted[1].keys()
     for state in states:
         resumed = both_kinds(examples, warm_start, kind)
-        resumed.restore(*copy.deepcopy(state))
+        restore(resumed, *copy.deepcopy(state))
         assert_same_bits(copied(resumed)[1], state[1])
         run_phase(resumed)
         found = copied(resumed)
@@ -307,14 +313,14 @@ def test_a_run_restored_between_two_log_points_has_the_same_curves(examples, war
     settings, states = recipe(64, 64), []
     whole = both_kinds(examples, warm_start, kind, settings)
     run_phase(whole, [lambda phase: states.append(copied(phase))])
-    between = [state for state in states if state[0] not in whole.history.columns["step"]]
+    between = [state for state in states if state[0] not in whole.histories[0].columns["step"]]
     assert len(between) == 14
     for state in between[::6]:
         assert state[1]["window"][2] == 16
         resumed = both_kinds(examples, warm_start, kind, settings)
-        resumed.restore(*copy.deepcopy(state))
+        restore(resumed, *copy.deepcopy(state))
         run_phase(resumed)
-        assert resumed.history.columns == whole.history.columns
+        assert resumed.histories[0].columns == whole.histories[0].columns
 
 
 @pytest.mark.parametrize("kind", ["train", "prune"])
@@ -332,7 +338,7 @@ def test_a_run_is_repeatable_and_keeps_momentum_in_its_state(examples, warm_star
             assert (tensor != 0).any(), name
             tensor.zero_()
     other = both_kinds(examples, warm_start, kind)
-    other.restore(step, tensors, history)
+    restore(other, step, tensors, history)
     run_phase(other)
     assert not torch.equal(other.tensors()["model.stem.weight"], runs[0].tensors()["model.stem.weight"])
 
@@ -344,7 +350,6 @@ class CountingPhase:
     """A phase that does nothing but count."""
 
     def __init__(self, num_steps: int, step: int = 0) -> None:
-        self.model, self.history = nn.Linear(1, 1), History()
         self.step, self.num_steps = step, num_steps
         self.events: list[str] = []
 
@@ -354,12 +359,6 @@ class CountingPhase:
 
     def finish(self) -> None:
         self.events.append("finish")
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        return {}
-
-    def restore(self, step: int, tensors: dict[str, torch.Tensor], history: dict[str, list[float]]) -> None:
-        self.step = step
 
 
 def test_hooks_see_every_step_in_their_order():
@@ -373,7 +372,7 @@ def test_hooks_see_every_step_in_their_order():
 def test_a_hook_that_raises_stops_the_run_unfinished():
     phase = CountingPhase(5)
 
-    def stop(p: Phase) -> None:
+    def stop(p: CountingPhase) -> None:
         if p.step == 2:
             raise KeyboardInterrupt
 
@@ -421,17 +420,16 @@ def test_a_diverging_surgery_stops_and_names_the_step(examples, warm_start):
 
 
 def test_a_window_by_hand():
-    window = Window(torch.device("cpu"))
+    window = Window(torch.device("cpu"), num_networks=2)
     logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]])
-    window.add(torch.tensor(0.5), logits, torch.tensor([0, 2]))
-    window.add(torch.tensor(2.0), logits[:1], torch.tensor([0]))
-    assert window.sums.tolist() == [3.0, 2.0, 3.0]
-    assert window.flush(7) == {"train_loss": 1.0, "train_accuracy": 2 / 3}
-    assert window.sums.tolist() == [0, 0, 0]
-    window.add(torch.tensor(float("inf")), logits, torch.tensor([0, 2]))
-    window.add(torch.tensor(1.0), logits, torch.tensor([0, 2]))
-    with pytest.raises(DivergenceError, match="the loss is inf at or shortly before step 9"):
-        window.flush(9)
+    window.add(torch.tensor([0.5, 1.5]), torch.stack([logits, logits]), torch.tensor([[0, 2], [0, 1]]))
+    window.add(torch.tensor([2.0, 3.0]), logits[:1].expand(2, 1, 3), torch.tensor([[0], [1]]))
+    assert window.sums.tolist() == [[3.0, 2.0, 3.0], [6.0, 2.0, 3.0]]
+    assert window.flush() == [
+        {"train_loss": 1.0, "train_accuracy": 2 / 3},
+        {"train_loss": 2.0, "train_accuracy": 2 / 3},
+    ]
+    assert window.sums.tolist() == [[0, 0, 0]] * 2
 
 
 def test_log_points_are_the_means_of_the_steps_between_them(examples):
@@ -445,7 +443,7 @@ def test_log_points_are_the_means_of_the_steps_between_them(examples):
     )
     order = batch_order(42, "train", num_examples=50, batch_size=16, num_steps=120)
     run_phase(dense)
-    columns = dense.history.columns
+    columns = dense.histories[0].columns
     assert columns["step"] == [math.ceil(k * 120 / 50) for k in range(1, 51)]
     wanted = [
         np.mean(losses[start:end])

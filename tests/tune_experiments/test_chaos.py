@@ -173,11 +173,16 @@ def test_running_cells_are_the_newest_of_each_living_process(tmp_path):
     write_attempts(tmp_path / "train-p0.00-s1", attempt(1, os.getpid()))  # left behind by a reused process
     write_attempts(tmp_path / "train-p0.00-s2", attempt(2, os.getpid()))
     write_attempts(tmp_path / "train-p0.00-s3", attempt(3, 2**22 + 1))  # no such process
+    stack = [attempt(second, os.getppid())[0] | {"stack": "5aac1e00"} for second in (4, 5)]
+    for number in (0, 1):  # a stack in another process, begun one cell after the other
+        write_attempts(tmp_path / f"train-p1.00-s{number}", [stack[number]])
     write_finished(tmp_path, "train-p0.00-s4", started=attempt(0, 1)[0]["started"], pid=1)
-    assert [cell.folder.name for cell in running_cells(tmp_path, 0)] == ["train-p0.00-s2"]
+    names = ["train-p0.00-s2", "train-p1.00-s0", "train-p1.00-s1"]
+    assert [cell.folder.name for cell in running_cells(tmp_path, 0)] == names
     assert running_cells(tmp_path, time.time() + 10 * 365 * 86_400) == []
     assert [folder.name for folder in finished_cells(tmp_path)] == ["train-p0.00-s4"]
-    (tmp_path / "train-p0.00-s2" / "failure.json").write_text("{}")
+    for name in names:
+        (tmp_path / name / "failure.json").write_text("{}")
     assert running_cells(tmp_path, 0) == []
 
 

@@ -21,13 +21,16 @@ from chaos.comparison import TIME_COLUMNS
 from chaos.damage import cut_in_half, flip_byte, strew
 from chaos.disk import can_mount, small_disk
 from chaos.driver import Driver
+from rc_core.cell_states import read_rows
 from rc_core.cells import Grid
+from rc_core.checkpointer import CellInterrupted
 from rc_core.checkpoints import CheckpointError, checkpoint_name, load_checkpoint
 from rc_core.examples import load_recipe_splits
-from rc_core.execution import CellInterrupted, Execution, run_cell
-from rc_core.experiment import DRIVER_FILE, RECORD_FILE, read_json, read_record, read_rows, write_json
+from rc_core.execution import Execution
+from rc_core.experiment import DRIVER_FILE, RECORD_FILE, read_json, read_record, write_json
 from rc_core.processes import process_space
 from rc_core.recipes import preset
+from rc_core.runs import run_cell
 from rc_core.storage import open_storage
 
 LIMIT_SECONDS = 240
@@ -53,7 +56,7 @@ def run_alone(recipe, cells, folder, **execution):
             10,
             folder.folder(cell.cell_id),
             parent=folder.folder(cell.parent.cell_id) if cell.parent else None,
-            execution=Execution(device="cpu", threads=1, report=lambda line: None, **execution),
+            execution=Execution(device="cpu", threads=1, stacked=True, report=lambda line: None, **execution),
         )
 
 
@@ -326,6 +329,28 @@ def test_ctrl_c_twice_ends_at_once(run_digits, undisturbed, tmp_path):
     assert "Traceback" not in driver.output
     assert_ends(run_digits(*TRAIN_ONLY), 0)
     assert_equal_results(experiment, undisturbed.path, [TRAIN])
+
+
+def test_the_neighbours_of_a_cell_that_kills_its_process_are_tried_alone(run, undisturbed, tmp_path):
+    experiment = tmp_path / "digits"
+    grid = ("--randomization", "1", "--seeds", "42,43,44,45", *TRAIN_ONLY)
+    # One slot, so that all four are one stack.
+    driver = run(
+        "run digits", *grid, "--checkpoint-seconds", "0.2", "--max-retries", "0", "--cpus-per-trial", "2"
+    )
+    cell = wait_for_checkpoint(driver, experiment)
+    os.kill(cell.pid, signal.SIGKILL)
+
+    assert_ends(driver, 0)
+
+    assert driver.output.count("its stack failed; it is tried alone") == 4
+    for seed in (42, 43, 44, 45):
+        record = read_record(open_storage(experiment / f"train-p1.00-s{seed}"))
+        first, second = record["provenance"]["attempts"]
+        assert first["pid"] == cell.pid
+        assert "stack" in first
+        assert "stack" not in second
+    assert "resumed at step" in log_of(experiment, TRAIN)
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def test_counts_and_eta_follow_the_cells(clock):
     progress = SweepProgress(queue, num_slots=2, cell_seconds={"train": 10.0, "prune": 6.0})
 
     assert progress.summary() == "0/3 done, 0 running, 0 failed, 3 waiting; 0 s spent, about 11 s left"
-    progress.cell_started(queue.take())
+    progress.cell_started(*queue.take())
     clock.now += 4
     # 6 s of the training are left and two prunings of 6 s: 18 s of work on two slots
     assert progress.eta_seconds() == pytest.approx(9.0)
@@ -57,18 +57,32 @@ def test_counts_and_eta_follow_the_cells(clock):
     line = progress.cell_finished(queue.cells["train-p0.00-s1"], RESULT)
     assert line.startswith("done    train-p0.00-s1 ")
     assert "sparsity" not in line
-    child = queue.take()
+    (child,) = queue.take()
     progress.cell_started(child)
     clock.now += 2
     queue.finish(child.cell_id)
-    assert "sparsity 0.880" in progress.cell_finished(child, RESULT)
+    assert "sparsity 0.880" in progress.cell_finished(child, RESULT | {"wall_seconds": 2.0})
     # the measured 2 s replace the estimate of 6 s
     assert progress.eta_seconds() == pytest.approx(1.0)
-    failed = queue.take()
+    (failed,) = queue.take()
     progress.cell_started(failed)
     queue.fail(failed.cell_id, "boom")
     assert "boom" in progress.cell_failed(failed, "boom")
     assert progress.summary() == "2/3 done, 0 running, 1 failed, 0 waiting; 10 s spent, about 0 s left"
+
+
+def test_the_cells_of_a_stack_share_its_slot(clock):
+    queue = CellQueue(Grid(randomizations=(0.0, 0.5, 1.0), sparsities=(), seeds=(1,)).cells())
+    progress = SweepProgress(queue, num_slots=1, cell_seconds={"train": 10.0, "prune": 6.0})
+    for cell in queue.take(2):
+        progress.cell_started(cell, stack=2)
+    clock.now += 8
+    # Each of the two has had 4 s of its 10 s; the third waits.
+    assert progress.eta_seconds() == pytest.approx(6 + 6 + 10)
+    assert progress.summary().startswith("0/3 done, 2 running, 0 failed, 1 waiting;")
+    isolated = queue.cells["train-p0.50-s1"]
+    assert progress.cell_isolated(isolated).startswith("again   train-p0.50-s1 ")
+    assert progress.running_ids() == ["train-p0.00-s1"]
 
 
 def test_plain_output_says_events_at_once_and_summaries_now_and_then(clock):
@@ -91,7 +105,7 @@ def test_the_live_region_keeps_cell_lines_and_puts_others_above_it():
     progress = SweepProgress(queue, 1, {"train": 1.0, "prune": 1.0})
     stream = io.StringIO()
     display = LiveDisplay(progress, stream)
-    cell = queue.take()
+    (cell,) = queue.take()
     progress.cell_started(cell)
     queue.finish(cell.cell_id)
     display.event(progress.cell_finished(cell, RESULT))

@@ -8,12 +8,14 @@ from datetime import datetime
 
 import pytest
 
+from rc_core.cell_states import read_rows
 from rc_core.cells import Grid, PruneCell
 from rc_core.checkpoints import checkpoint_name, save_checkpoint
 from rc_core.examples import load_recipe_splits
-from rc_core.execution import Execution, run_cell
-from rc_core.experiment import RECORD_FILE, SweepSpec, read_json, read_rows
+from rc_core.execution import Execution
+from rc_core.experiment import RECORD_FILE, SweepSpec, read_json
 from rc_core.recipes import preset
+from rc_core.runs import run_cell
 from rc_core.storage import open_storage
 
 SMOKE = preset("smoke")
@@ -95,7 +97,7 @@ def test_a_sweep_gives_the_bits_of_single_cells_without_ray(finished, tmp_path):
             10,
             folder.folder(one.phase),
             parent=parent,
-            execution=Execution(device="cpu", threads=1),
+            execution=Execution(device="cpu", threads=1, stacked=True),
         )
         alone = read_json(folder.folder(one.phase), RECORD_FILE)
         swept = read_json(experiment.folder(one.cell_id), RECORD_FILE)

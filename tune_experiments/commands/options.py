@@ -48,6 +48,7 @@ Integers = Annotated[_Integers | None, arg(metavar="N,N,...")]
 Name = Annotated[str | None, arg(metavar="NAME")]
 Folder = Annotated[Path | None, arg(metavar="DIR")]
 RecipeName = Annotated[str, arg(metavar="{" + ",".join(PRESETS) + "}")]
+StackOption = Annotated[str, arg(metavar="auto|K")]
 Location = Positional[Annotated[str, arg(metavar="NAME|DIR|URI")]]
 
 
@@ -95,6 +96,19 @@ def choose_grid(
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def parse_stack(text: str) -> int | None:
+    """The number in `--stack`; None for `auto`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--stack {text}: must be auto or a whole number from 1")
+    return int(text)
 
 
 def print_json(value: Any) -> None:

@@ -16,22 +16,18 @@ from tune_experiments.commands.options import (
     EXIT_COMPLETE,
     Folder,
     RecipeName,
+    StackOption,
     UsageError,
     choose_preset,
+    parse_stack,
     print_json,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train:
-    """Train one dense network on randomized labels, without Ray. Run again, it continues where it stopped."""
+class CellOptions:
+    """Options of both commands that run a cell."""
 
-    recipe: RecipeName
-    """Settings; see 'rcsweep run --help'."""
-    randomization: float
-    """Probability that a label is redrawn, 0 to 1."""
-    seed: int
-    """Seed of every random stream."""
     out: Path
     """Folder for checkpoint, curves and record."""
     data: Folder = None
@@ -40,8 +36,27 @@ class Train:
     """auto, cpu, cuda or cuda:N."""
     threads: int = 1
     """CPU threads. Results are bit-identical only at equal counts."""
+    stack: StackOption = "auto"
+    """As of 'rcsweep run': above 1, or with auto where a sweep would stack, the cell has the bits that it has in a
+    stack."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of convolutions and activations; master weights, statistics and masks are float32 in either case."""
+    compile: bool = False
+    """Fuse the network by torch.compile: half a minute at the start. For long cells on GPUs."""
     json: bool = False
     """Print the result row as JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(CellOptions):
+    """Train one dense network on randomized labels, without Ray. Run again, it continues where it stopped."""
+
+    recipe: RecipeName
+    """Settings; see 'rcsweep run --help'."""
+    randomization: float
+    """Probability that a label is redrawn, 0 to 1."""
+    seed: int
+    """Seed of every random stream."""
 
     def run(self) -> int:
         """Carry the command out and return the exit code."""
@@ -54,23 +69,13 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prune:
+class Prune(CellOptions):
     """Prune one trained network with Dynamic Network Surgery, without Ray."""
 
     parent: Path
     """Folder of a finished training ('rcsweep train', or a cell of a sweep)."""
     sparsity: float
     """Target sparsity, masked / prunable weights, 0 to 1."""
-    out: Path
-    """Folder for checkpoint, curves and record."""
-    data: Folder = None
-    """Folder of the TFRecord files; default: $RCSWEEP_DATA, then ./data."""
-    device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
-    threads: int = 1
-    """CPU threads. Results are bit-identical only at equal counts."""
-    json: bool = False
-    """Print the result row as JSON."""
 
     def run(self) -> int:
         """Carry the command out and return the exit code."""
@@ -88,40 +93,47 @@ class Prune:
 
 
 def _run_single(
-    cell: TrainCell | PruneCell, recipe: Recipe, parent: Path | None, command: Train | Prune
+    cell: TrainCell | PruneCell, recipe: Recipe, parent: Path | None, options: CellOptions
 ) -> int:
     from rc_core.dataset_info import dataset_info
+    from rc_core.device_step import Numerics
     from rc_core.examples import load_recipe_splits
-    from rc_core.execution import Execution, run_cell
+    from rc_core.execution import Execution, resolve_device
+    from rc_core.runs import run_cell
+    from rc_core.stacking import stack_size
     from tune_experiments.progress import StepProgress
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    train, test = load_recipe_splits(recipe, data_dir=command.data)
+    train, test = load_recipe_splits(recipe, data_dir=options.data)
+    device_type = resolve_device(options.device).type
+    stack = parse_stack(options.stack) or stack_size(recipe, train.images.shape[1], device_type)
     record = run_cell(
         cell,
         recipe,
         train,
         test,
-        dataset_info(recipe.dataset, command.data).num_classes,
-        open_storage(command.out),
+        dataset_info(recipe.dataset, options.data).num_classes,
+        open_storage(options.out),
         parent=open_storage(parent) if parent else None,
         execution=Execution(
-            device=command.device,
-            threads=command.threads,
+            device=options.device,
+            threads=options.threads,
+            stacked=stack > 1,
+            numerics=Numerics(precision=options.precision, compile=options.compile),
             hooks=(StepProgress(cell.cell_id, sys.stderr),),
             report=say,
         ),
     )
     row = record["row"]
-    if command.json:
+    if options.json:
         print_json(row)
     else:
         sparsity = f", sparsity {row['sparsity']:.4f}" if cell.parent else ""
         print(
             f"{cell.cell_id}: train accuracy {row['train_accuracy']:.4f}, test {row['test_accuracy']:.4f}"
-            f"{sparsity}, {row['steps']} steps in {row['wall_seconds']:.1f} s -> {command.out}"
+            f"{sparsity}, {row['steps']} steps in {row['wall_seconds']:.1f} s -> {options.out}"
         )
     return EXIT_COMPLETE
 

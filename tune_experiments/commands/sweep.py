@@ -6,11 +6,12 @@ import dataclasses
 import shlex
 import sys
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from rc_core.experiment import FAILED_STATUSES, SweepSpec, read_rows
+from rc_core.cell_states import read_rows
+from rc_core.experiment import FAILED_STATUSES, SweepSpec
 from rc_core.recipes import PRESETS
 from tune_experiments.commands.options import (
     DEFAULT_STORAGE,
@@ -22,10 +23,12 @@ from tune_experiments.commands.options import (
     Location,
     Name,
     RecipeName,
+    StackOption,
     UsageError,
     choose_grid,
     choose_preset,
     find_experiment,
+    parse_stack,
     print_json,
 )
 from tune_experiments.settings import SweepSettings
@@ -86,6 +89,13 @@ class SweepOptions:
     """CPUs, and torch threads, of each trial. Small networks are fastest with 1."""
     gpus_per_trial: Annotated[float | None, arg(metavar="F")] = None
     """GPUs of each trial, fractions allowed; default: 1 where there are GPUs, else 0."""
+    stack: StackOption = "auto"
+    """Cells trained together as one grouped-convolution network. auto: several where that is faster by
+    measurement (small networks on CPUs). A cell's bits differ between 1 and more, not between sizes above 1."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of convolutions and activations; master weights, statistics and masks are float32 in either case."""
+    compile: bool = False
+    """Fuse the networks by torch.compile: half a minute at the start of each process. For long cells on GPUs."""
     address: Annotated[str | None, arg(metavar="HOST:PORT")] = None
     """Ray cluster to use ('auto' on a cluster's node); default: this machine alone."""
     max_retries: int = 2
@@ -109,6 +119,9 @@ class SweepOptions:
                 address=self.address,
                 cpus_per_trial=self.cpus_per_trial,
                 gpus_per_trial=self.gpus_per_trial,
+                stack=parse_stack(self.stack),
+                precision=self.precision,
+                compile=self.compile,
                 max_retries=self.max_retries,
                 checkpoint_seconds=self.checkpoint_seconds,
                 keep_checkpoints=self.keep_checkpoints,
