@@ -12,6 +12,7 @@ from rc_core import process_settings, training
 from rc_core.batches import Batches
 from rc_core.cells import PruneCell, TrainCell
 from rc_core.datasets import Split
+from rc_core.device_step import Numerics
 from rc_core.examples import Examples, to_examples
 from rc_core.history import Window, log_due
 from rc_core.pruning import dns
@@ -36,11 +37,14 @@ MARKED = (
 prepare_process = process_settings.prepare_process
 
 
-def dense_steps(recipe: Recipe, train: Split, num_classes: int, num_networks: int) -> Iterator[int]:
+def dense_steps(
+    recipe: Recipe, train: Split, num_classes: int, num_networks: int, *, compiled: bool = False
+) -> Iterator[int]:
     """A dense training of a stack; yields after every step how many networks' steps it was."""
     model = _model(recipe, train, num_classes, num_networks)
     cells = [TrainCell(randomization=0.0, seed=FIRST_SEED + index) for index in range(num_networks)]
-    return _steps(DenseTraining(cells, recipe, model, _examples(train, num_networks)))
+    numerics = Numerics(compile=compiled)
+    return _steps(DenseTraining(cells, recipe, model, _examples(train, num_networks), numerics))
 
 
 def prune_steps(

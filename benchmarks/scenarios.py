@@ -25,6 +25,8 @@ class Candidate:
         threads: torch threads of each.
         num_workers: loader processes of each; naive alone has a loader.
         num_networks: networks of a stack; only the product has stacks.
+        compiled: whether torch.compile fuses the networks; dense steps of the product only.
+        keeps_memory: whether the allocator keeps freed memory; the product does.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Candidate:
     threads: int = 1
     num_workers: int = 0
     num_networks: int = 1
+    compiled: bool = False
+    keeps_memory: bool = True
 
     @property
     def needs_before(self) -> bool:
@@ -122,6 +126,18 @@ _TWO_CORES = (
 )
 
 
+# What was tried and is not used on CPUs, or what a part of the product is worth.
+_SMALL_DENSE_TRIALS = (
+    Candidate(
+        name="product, stack of 8, freed memory given back", code=PRODUCT, num_networks=8, keeps_memory=False
+    ),
+    Candidate(name="product, stack of 8, compiled", code=PRODUCT, num_networks=8, compiled=True),
+)
+_LARGE_TRIALS = (
+    Candidate(name="product, 2 processes, compiled", code=PRODUCT, num_processes=2, compiled=True),
+)
+
+
 def _names(candidates: tuple[Candidate, ...]) -> tuple[str, ...]:
     return tuple(candidate.name for candidate in candidates)
 
@@ -134,7 +150,10 @@ def _small(recipe: Recipe, phase: str) -> Scenario:
         title=f"{recipe.name}: {kind} step, {recipe.model}, batch {recipe.train.batch_size}",
         recipe=recipe,
         phase=phase,
-        candidates=_ONE_PROCESS,
+        candidates=(
+            *_ONE_PROCESS,
+            *(_SMALL_DENSE_TRIALS if recipe.name == "digits" and kind == "dense" else ()),
+        ),
         baselines=_names(_NAIVE),
     )
 
@@ -150,8 +169,9 @@ def _large(depth: int) -> Scenario:
         phase="train",
         unit="images/s",
         burst_seconds=6.0,
-        candidates=_TWO_CORES,
-        baselines=_names(_NAIVE_TWO_CORES),
+        candidates=(*_TWO_CORES, *(_LARGE_TRIALS if depth == 20 else ())),
+        # One training with the threads of the machine is the usual way; two of them at once are shown beside it.
+        baselines=_names(_NAIVE_TWO_CORES[:2]),
     )
 
 

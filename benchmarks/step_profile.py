@@ -7,8 +7,8 @@ Result:   section `profiles` of docs/results/performance.json
 Each candidate runs in a process of its own with its tree's code: the first steps of a run without the
 profiler, then with it, three times; the fastest of each are shown, as the least disturbed by other work. A
 pruning's first steps are those that update the most masks. The profiler costs time itself, about evenly an
-operation, so shares of parts with many small operations are somewhat too high; both totals are shown. Candidates
-with loader processes are left out.
+operation, so shares of parts with many small operations are somewhat too high; both totals are shown.
+Candidates with loader processes are left out.
 """
 
 from __future__ import annotations

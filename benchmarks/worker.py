@@ -100,7 +100,7 @@ def starter(chosen: Scenario, candidate: Candidate) -> Callable[[], Iterator[int
     if candidate.code == PLAIN:
         return lambda: product.plain_steps(recipe, train, num_classes, chosen.sparsity, size)
     if is_dense:
-        return lambda: product.dense_steps(recipe, train, num_classes, size)
+        return lambda: product.dense_steps(recipe, train, num_classes, size, compiled=candidate.compiled)
     return lambda: product.prune_steps(recipe, train, num_classes, chosen.sparsity, size)
 
 
@@ -109,7 +109,7 @@ def prepare_process(candidate: Candidate) -> None:
     if candidate.code in (PRODUCT, PLAIN):
         from benchmarks import product
 
-        product.prepare_process(candidate.threads)
+        product.prepare_process(candidate.threads, keep_memory=candidate.keeps_memory)
     else:
         torch.set_num_threads(candidate.threads)
 

@@ -11,16 +11,18 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_MMAP_THRESHOLD_BYTES = 32 * 2**20  # glibc takes no larger one
 
 
-def prepare_process(threads: int) -> None:
+def prepare_process(threads: int, *, keep_memory: bool = True) -> None:
     """Set the thread count, choose repeatable kernels, and keep freed memory.
 
     Args:
         threads: CPU threads of torch; results are bit-identical only at equal counts.
+        keep_memory: see `keep_freed_memory`.
     """
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True  # bit-identical resumes, at some cost in speed
     torch.backends.cudnn.benchmark = False
-    keep_freed_memory()
+    if keep_memory:
+        keep_freed_memory()
 
 
 def keep_freed_memory() -> bool:

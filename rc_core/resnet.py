@@ -60,11 +60,12 @@ class PreActivationBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        activated = F.relu(self.norm1(x))
+        # In place where autograd needs the overwritten values no more.
+        activated = F.relu(self.norm1(x), inplace=True)
         shortcut = self.shortcut(activated) if self.project else x
         out = self.conv1(activated)
-        residual: Tensor = self.conv2(F.relu(self.norm2(out)))
-        return residual + shortcut
+        residual: Tensor = self.conv2(F.relu(self.norm2(out), inplace=True))
+        return residual.add_(shortcut)
 
 
 class _AddBias(torch.autograd.Function):
@@ -164,7 +165,7 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
-        features = F.relu(self.norm(self.blocks(self.stem(images))))
+        features = F.relu(self.norm(self.blocks(self.stem(images))), inplace=True)
         return self.classifier(features.mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
     @torch.no_grad()

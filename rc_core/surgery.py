@@ -55,16 +55,27 @@ class Surgery(NetworkPhase):
     def _update(self, refresh: int | None) -> None:
         self.surgery.step(self._at, refresh)
 
-    def _logged(self, network: int) -> dict[str, float]:
-        surgery, sparsity = self.surgery, self.surgery.sparsities[network]
-        return {
-            "learning_rate": prune_learning_rate(self.schedule, self.step - 1),
-            "sparsity_target": target_sparsity(self.schedule, sparsity, self.step),
-            "sparsity": float(surgery.achieved_sparsity()[network]),
-            "update_probability": update_probability(self.schedule, self.step),
-            "num_pruned": int(surgery.num_pruned[network]),
-            "num_spliced": int(surgery.num_spliced[network]),
-        }
+    def _logged(self) -> list[dict[str, float]]:
+        surgery, schedule = self.surgery, self.schedule
+        count = surgery.count()
+        numbers = zip(
+            surgery.sparsities,
+            surgery.achieved_sparsity(count).tolist(),
+            count.num_pruned.tolist(),
+            count.num_spliced.tolist(),
+            strict=True,
+        )
+        return [
+            {
+                "learning_rate": prune_learning_rate(schedule, self.step - 1),
+                "sparsity_target": target_sparsity(schedule, target, self.step),
+                "sparsity": sparsity,
+                "update_probability": update_probability(schedule, self.step),
+                "num_pruned": num_pruned,
+                "num_spliced": num_spliced,
+            }
+            for target, sparsity, num_pruned, num_spliced in numbers
+        ]
 
     def finish(self) -> None:
         """See `Phase`; masked values are committed before anything is measured."""
@@ -85,6 +96,7 @@ class Surgery(NetworkPhase):
     def tensors(self, network: int = 0) -> dict[str, Tensor]:
         """See `NetworkPhase`."""
         surgery, num_networks = self.surgery, len(self.cells)
+        count = surgery.count()
         return (
             named("model.", self.network_state(network))
             | named("dense.", state_of(surgery.dense, network, num_networks))
@@ -92,8 +104,8 @@ class Surgery(NetworkPhase):
             | named("momentum.", state_of(surgery.momentum, network, num_networks))
             | {
                 "thresholds": surgery.thresholds[network],
-                "num_pruned": surgery.num_pruned[network],
-                "num_spliced": surgery.num_spliced[network],
+                "num_pruned": count.num_pruned[network],
+                "num_spliced": count.num_spliced[network],
                 "window": self._window.sums[network],
             }
         )

@@ -123,8 +123,8 @@ class NetworkPhase(ABC):
         """Move the weights by their gradients; asks the device for nothing, so that it can be captured."""
 
     @abstractmethod
-    def _logged(self, network: int) -> dict[str, float]:
-        """Further entries of a network's curves, for the step just done."""
+    def _logged(self) -> list[dict[str, float]]:
+        """Further entries of each network's curves, for the step just done."""
 
     @abstractmethod
     def tensors(self, network: int = 0) -> dict[str, Tensor]:
@@ -164,6 +164,7 @@ class NetworkPhase(ABC):
         self._at += 1
 
     def _log(self) -> None:
+        logged = self._logged()
         for network, means in enumerate(self._window.flush()):
             if network in self.diverged:
                 continue
@@ -173,7 +174,7 @@ class NetworkPhase(ABC):
                     f"{self.step}; lower the learning rate or change the seed"
                 )
                 continue
-            self.histories[network].append(step=self.step, **means, **self._logged(network))
+            self.histories[network].append(step=self.step, **means, **logged[network])
         if len(self.diverged) == len(self.cells):
             raise self.diverged[0]
 
@@ -230,8 +231,8 @@ class DenseTraining(NetworkPhase):
             nesterov=True,
         )
 
-    def _logged(self, network: int) -> dict[str, float]:
-        return {"learning_rate": self._rates[self.step - 1]}
+    def _logged(self) -> list[dict[str, float]]:
+        return [{"learning_rate": self._rates[self.step - 1]} for _ in self.cells]
 
     def tensors(self, network: int = 0) -> dict[str, Tensor]:
         """See `NetworkPhase`."""

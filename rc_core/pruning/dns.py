@@ -8,6 +8,7 @@ w * m, and the dense weights lie beside it: no autograd trick is needed for the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,20 @@ def updated_mask(weight: Tensor, mask: Tensor, prune_up_to: Tensor, splice_from:
     """
     magnitude = weight.abs()
     return (mask & (magnitude > prune_up_to)) | (magnitude >= splice_from)
+
+
+class MaskCount(NamedTuple):
+    """How many masks of K networks are off, and how often they were switched; all (K,) int64.
+
+    Attributes:
+        num_masked: masked weights.
+        num_pruned: masks switched off since the start.
+        num_spliced: masks switched on again since the start.
+    """
+
+    num_masked: Tensor
+    num_pruned: Tensor
+    num_spliced: Tensor
 
 
 class DynamicNetworkSurgery:
@@ -206,29 +221,18 @@ class DynamicNetworkSurgery:
         """Prunable weights of one network."""
         return len(self._dense) // self._num_networks
 
-    def num_masked(self) -> Tensor:
-        """Masked weights, (K,) int64."""
-        return self.num_weights - torch.stack(list(self.num_kept().values())).sum(dim=0)
+    def count(self) -> MaskCount:
+        """Masks now, and what became of them since the start."""
+        num_kept = torch.stack(list(self.num_kept().values())).sum(dim=0)
+        num_masked = self.num_weights - num_kept
+        toggles = [self._per_network(view) for view in self._toggles_by_kernel.values()]
+        num_toggles = self._toggles_before + torch.stack(toggles).sum(dim=0)
+        # Every mask starts at one, so pruned + spliced = toggles, and pruned - spliced = masked.
+        return MaskCount(num_masked, (num_toggles + num_masked) // 2, (num_toggles - num_masked) // 2)
 
-    def achieved_sparsity(self) -> Tensor:
+    def achieved_sparsity(self, count: MaskCount | None = None) -> Tensor:
         """Masked / prunable weights, (K,) float64 in [0, 1]; below the target, see the band."""
-        return self.num_masked().double() / self.num_weights
-
-    # Every mask starts at one, so of all its toggles half went each way, but for the last one.
-
-    @property
-    def num_pruned(self) -> Tensor:
-        """Masks switched off since the start, (K,) int64."""
-        return torch.div(self._all_toggles() + self.num_masked(), 2, rounding_mode="floor")
-
-    @property
-    def num_spliced(self) -> Tensor:
-        """Masks switched on again since the start, (K,) int64."""
-        return torch.div(self._all_toggles() - self.num_masked(), 2, rounding_mode="floor")
-
-    def _all_toggles(self) -> Tensor:
-        views = self._toggles_by_kernel.values()
-        return self._toggles_before + torch.stack([self._per_network(view) for view in views]).sum(dim=0)
+        return (count or self.count()).num_masked.double() / self.num_weights
 
     def _per_network(self, tensor: Tensor) -> Tensor:
         by_network: Tensor = tensor.unflatten(0, (self._num_networks, -1))

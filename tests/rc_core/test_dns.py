@@ -266,8 +266,8 @@ class Pair:
             assert np.abs(dense - self.surgery.dense[name].numpy()).max() < 1e-9
             assert np.abs(dense * mask - kernel.detach().numpy()).max() < 1e-9
             assert abs(self.surgery.thresholds[0, index].item() - oracle.thresholds[index]) < 1e-9
-        assert self.surgery.num_pruned.item() == oracle.num_pruned
-        assert self.surgery.num_spliced.item() == oracle.num_spliced
+        assert self.surgery.count().num_pruned.item() == oracle.num_pruned
+        assert self.surgery.count().num_spliced.item() == oracle.num_spliced
 
 
 def pair(schedule: PruneSchedule, num_steps: int, sparsity: float, sizes: tuple[int, ...]) -> Pair:
@@ -374,7 +374,11 @@ def test_a_masked_weight_moves_by_its_gradient_and_is_spliced_back():
     assert surgery.thresholds.tolist() == [[1.0]]
     assert kernel.tolist() == [[1.0, 0.0, 0.0, 2.0, -3.0]]
     assert surgery.dense["k"].tolist() == [[1.0, -0.2, 0.3, 2.0, -3.0]]
-    assert (surgery.achieved_sparsity().item(), int(surgery.num_pruned), int(surgery.num_spliced)) == (
+    assert (
+        surgery.achieved_sparsity().item(),
+        int(surgery.count().num_pruned),
+        int(surgery.count().num_spliced),
+    ) == (
         0.4,
         2,
         0,
@@ -384,10 +388,10 @@ def test_a_masked_weight_moves_by_its_gradient_and_is_spliced_back():
     assert surgery.masks["k"].tolist() == [[False, False, False, True, True]]
     move(kernel, surgery, 2, [0, 10, 0, 0, 0])  # dense -2.5; t = 2.0: spliced, and 2.0 stays in the band
     np.testing.assert_allclose(kernel.detach().numpy(), [[0.0, -2.5, 0.0, 2.0, -3.0]])
-    assert (int(surgery.num_pruned), int(surgery.num_spliced)) == (3, 1)
+    assert (int(surgery.count().num_pruned), int(surgery.count().num_spliced)) == (3, 1)
     move(kernel, surgery, 3, [-30, 0, 0, 0, 0])  # the warm start's 1.0 moved although masked: 4.0
     np.testing.assert_allclose(kernel.detach().numpy(), [[4.0, -2.5, 0.0, 0.0, -3.0]])
-    assert (int(surgery.num_pruned), int(surgery.num_spliced)) == (4, 2)
+    assert (int(surgery.count().num_pruned), int(surgery.count().num_spliced)) == (4, 2)
 
 
 def test_momentum_is_heavy_ball_and_the_rate_decays():
