@@ -76,8 +76,9 @@ class Crew:
         """End the processes; twice is no error."""
         for worker in self._workers:
             worker.hang_up()
+        end_seconds = time.monotonic() + _END_SECONDS
         for worker in self._workers:
-            worker.end()
+            worker.end(end_seconds)
 
 
 class _Worker:
@@ -115,7 +116,8 @@ class _Worker:
         try:
             line = self._lines.get(timeout=max(0.0, end_seconds - time.monotonic()))
         except queue.Empty:
-            raise CrewError("no answer in time") from None
+            self._process.kill()
+            raise CrewError("no answer in time; killed") from None
         if not line:
             raise self._failed()
         answer: dict[str, Any] = json.loads(line)
@@ -133,9 +135,9 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
 
-    def end(self) -> None:
+    def end(self, end_seconds: float) -> None:
         try:
-            self._process.wait(_END_SECONDS)
+            self._process.wait(max(0.0, end_seconds - time.monotonic()))
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -154,7 +156,7 @@ def process_service() -> Iterator[dict[str, str]]:
     """
     if shutil.which(_MPS) is None:
         raise CrewError(f"{_MPS} is not installed")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         environment = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": str(Path(folder) / "log")}
         everything = {**os.environ, **environment}
         _control(["-d"], everything)

@@ -125,7 +125,8 @@ def measure(
                 return None
 
         for name in list(crews):
-            attempt(name, lambda crew: crew.wait_until_ready(limits.left_seconds()))
+            # All start at the same time; one that never gets ready leaves half of the time to the others.
+            attempt(name, lambda crew: crew.wait_until_ready(limits.left_seconds() / 2))
         for number in range(NUM_ROUNDS + 1):
             for name in list(crews):
                 answers = attempt(
@@ -334,15 +335,14 @@ def run_ladder(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     path = Path(arguments.out)
     end_seconds = time.monotonic() + arguments.seconds_budget
     wanted = [(name, phase) for name in arguments.sections for phase in PHASES]
-    for number, (name, phase) in enumerate(wanted):
+    for name, phase in wanted:
         sections = read_sections(path)
         if phase in sections.get(name, {}):
             continue
         now = time.monotonic()
-        # Less than this is not enough to start and compile; an equal share is never refused at the beginning.
-        share_seconds = (end_seconds - now) / min(2, len(wanted) - number)
-        if end_seconds - now < arguments.seconds_budget / 4:
+        if end_seconds - now < arguments.seconds_budget / 4:  # too little to start, compile and measure
             return MORE_TO_DO
+        share_seconds = min(end_seconds - now, arguments.seconds_budget / 2)
         print(f"{name}, {phase}: up to {share_seconds:.0f} s", file=sys.stderr, flush=True)
         limits = Limits(
             num_steps=arguments.steps,

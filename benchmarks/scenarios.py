@@ -170,7 +170,7 @@ def _large(depth: int) -> Scenario:
         unit="images/s",
         burst_seconds=6.0,
         candidates=(*_TWO_CORES, *(_LARGE_TRIALS if depth == 20 else ())),
-        # One training with the threads of the machine is the usual way; two of them at once are shown beside it.
+        # The usual way is one training with all threads; two at once are shown beside it.
         baselines=_names(_NAIVE_TWO_CORES[:2]),
     )
 

@@ -25,9 +25,9 @@ class Numerics:
     """How networks are computed; every choice here changes bits or speed, none the method.
 
     Attributes:
-        precision: of convolutions and activations: `float32`, or `bfloat16` by autocast. Master weights, batch-norm
-            statistics, thresholds, masks and the loss are float32 in either case.
-        compile: whether torch.compile fuses the network; takes half a minute at the start and needs a compiler.
+        precision: of convolutions and activations: `float32`, or `bfloat16` by autocast. Master weights,
+            batch-norm statistics, thresholds, masks and the loss are float32 in either case.
+        compile: whether torch.compile fuses the network; takes half a minute at the start, and a compiler.
         capture: whether steps are replayed as a CUDA graph; without effect on the CPU.
     """
 
@@ -54,8 +54,8 @@ class DeviceStep:
     """Calls a step, or replays it.
 
     Args:
-        step: does a step; its argument is None for all steps that are the same work, and anything else for one that
-            needs the host: that one is never replayed.
+        step: does a step; its argument is None for steps that are the same work, and anything else for one
+            that needs the host: that one is never replayed.
         numerics: see there.
         device: where the step runs.
     """

@@ -1,4 +1,4 @@
-"""One cell among those that are trained together: its folder, what it starts from, and what it leaves behind."""
+"""One cell among those trained together: its folder, what it starts from, and what it leaves behind."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ def descend(
 ) -> None:
     """One step in place: v := mu v + g; then w := w - rate v, or with Nesterov w := w - rate (g + mu v).
 
-    As `torch.optim.SGD` with the same settings (Sutskever et al. 2013, as torch has it). Each product and sum is
-    rounded on its own, unlike in torch's optimizers, so that what becomes of a weight does not depend on its
-    place in the buffer, and a network's bits not on its neighbours in a stack.
+    As `torch.optim.SGD` with the same settings (Sutskever et al. 2013, as torch has it). Each product and sum
+    is rounded on its own, unlike in torch's optimizers, so that what becomes of a weight does not depend on
+    its place in the buffer, and a network's bits not on its neighbours in a stack.
 
     Args:
         values: (n,) w.

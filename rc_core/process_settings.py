@@ -1,4 +1,4 @@
-"""What a process needs before it computes: threads, repeatable kernels, an allocator that keeps its memory."""
+"""What a process needs before it computes: threads, repeatable kernels, an allocator that keeps memory."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ without batch normalisation, three stages of n blocks with 1, 2 and 4 times `wid
 second and third, a 1x1 projection in the first block of every stage taken after the first BN + ReLU, a final
 BN + ReLU, global average pooling and a dense layer. Depth = 6n + 2.
 
-K networks of one shape can be one module: their channels lie side by side, convolutions have K groups, and batch
-normalisation over K * C channels is exactly K batch normalisations over C. For small networks one module of K
-takes far less time than K modules (docs/performance.md).
+K networks of one shape can be one module: their channels lie side by side, convolutions have K groups, and
+batch normalisation over K * C channels is exactly K batch normalisations over C. For small networks one
+module of K takes far less time than K modules (docs/performance.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cells from start to record: looked up where they are finished, run where they are not; with and without Ray."""
+"""Cells from start to record: looked up where they are finished, run where they are not."""
 
 from __future__ import annotations
 
@@ -28,11 +28,17 @@ def run_cell(
     parent: Storage | None = None,
     execution: Execution | None = None,
 ) -> dict[str, Any]:
-    """Run one cell to its record, or return the record that is there already; see `run_cells`.
+    """Run one cell to its record, or return the record that is there already.
 
     Args:
+        cell: what to run.
+        recipe: its settings.
+        train: see `run_cells`.
+        test: see `run_cells`.
+        num_classes: of the data.
         folder: the cell's own folder.
         parent: folder of the finished parent; required for a pruning.
+        execution: see there.
 
     Raises:
         CheckpointError: the parent is not finished, or its checkpoint is damaged.
@@ -56,8 +62,8 @@ def run_cells(
 ) -> list[Outcome]:
     """Run cells of one kind to their records, as one stack; finished ones are just looked up.
 
-    Each continues from the newest whole checkpoint in its folder. For the same threads, stacking and numerics the
-    records' figures are those of undisturbed runs, bit for bit.
+    Each continues from the newest whole checkpoint in its folder. For the same threads, stacking and numerics
+    the records' figures are those of undisturbed runs, bit for bit.
 
     Args:
         jobs: different cells, all trainings or all prunings.

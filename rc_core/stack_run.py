@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import secrets
 import time
@@ -24,8 +25,8 @@ from rc_core.resnet import ResNet
 from rc_core.surgery import Surgery
 from rc_core.training import DenseTraining, build_model, run_phase, select
 
-# Failures of one cell that a second try would only repeat. Any other is the process's or the storage's, and ends
-# all cells that run together.
+# Failures of one cell that a second try would only repeat. Any other is the process's or the storage's, and
+# ends all cells that run together.
 PERMANENT_ERRORS = (DivergenceError, CheckpointError, ValueError)
 
 # What became of a cell: its record, why it failed for good, or that it was asked to stop.
@@ -143,7 +144,7 @@ class StackRun:
         spent = [member.progress.meta["wall_seconds"] if member.progress else 0.0 for member in members]
 
         def wall_seconds(network: int) -> float:
-            """The cell's share of the stack's time, earlier attempts included as far as they left a checkpoint."""
+            """The cell's share of the stack's time, with that of earlier attempts that left a checkpoint."""
             return float(spent[network] + (time.perf_counter() - started) / len(members))
 
         savers = [_Saver(member, phase, network, wall_seconds) for network, member in enumerate(members)]
@@ -151,10 +152,8 @@ class StackRun:
         checkpointer = Checkpointer(
             savers, every_seconds=execution.checkpoint_seconds, should_stop=execution.should_stop
         )
-        try:
+        with contextlib.suppress(DivergenceError):  # of every network; each is told below
             run_phase(phase, (checkpointer, *execution.hooks))
-        except DivergenceError:
-            pass  # of every network; each is told below
         alone = self._model(1)
         for network, member in enumerate(members):
             try:
@@ -201,8 +200,8 @@ class StackRun:
     ) -> DenseTraining | Surgery:
         """The phase of the cells, at the step that they have reached.
 
-        Where a cell alone is to be stacked, a copy of it is trained beside it: grouped convolutions of one group
-        are ordinary ones, and those round differently.
+        Where a cell alone is to be stacked, a copy of it is trained beside it: grouped convolutions of one
+        group are ordinary ones, and those round differently.
         """
         networks = list(range(len(members)))
         if self._execution.stacked and len(networks) == 1:

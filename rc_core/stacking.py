@@ -46,8 +46,8 @@ def state_of(stacked: Mapping[str, Tensor], index: int, num_networks: int) -> di
     return {name: rows_of(tensor, index, num_networks) for name, tensor in stacked.items()}
 
 
-# Measured, see docs/performance.md: on a CPU networks side by side pay while the activations of a stack fit the
-# cache beside its weights; wider or larger ones keep a core busy alone, and are slower in groups.
+# Measured, see docs/performance.md: on a CPU networks side by side pay while the activations of a stack fit
+# the cache beside its weights; wider or larger ones keep a core busy alone, and are slower in groups.
 _CPU_STACK = 8
 _CPU_LARGEST_ACTIVATION = 8 * 8 * 8
 

@@ -134,8 +134,9 @@ class NetworkPhase(ABC):
     def _restore_tensors(self, tensors: Sequence[Mapping[str, Tensor]]) -> None:
         """Continue from what `tensors` gave for each network."""
 
+    @abstractmethod
     def finish(self) -> None:
-        """See `Phase`; a dense network is evaluated as it is."""
+        """See `Phase`."""
 
     def _refresh(self, completed: int) -> int | None:
         """The step's number where it needs the host, and so is not replayed; None where it does not."""
@@ -153,8 +154,8 @@ class NetworkPhase(ABC):
         images, labels = self._batches.at(self._at)
         with self._autocast():
             logits = self._forward(images)
-        # (B, K * classes) -> (K, B, classes): the mean of each network's batch, the sum of all networks, so that
-        # every network has its own gradient.
+        # (B, K * classes) -> (K, B, classes): the mean of each network's batch, the sum of all networks, so
+        # that every network has its own gradient.
         logits = logits.float().unflatten(1, (len(self.cells), -1)).transpose(0, 1).contiguous()
         each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
         losses = each.view_as(labels).mean(dim=1)
@@ -230,6 +231,9 @@ class DenseTraining(NetworkPhase):
             momentum=self._settings.momentum,
             nesterov=True,
         )
+
+    def finish(self) -> None:
+        """See `Phase`; a dense network is evaluated as it is."""
 
     def _logged(self) -> list[dict[str, float]]:
         return [{"learning_rate": self._rates[self.step - 1]} for _ in self.cells]

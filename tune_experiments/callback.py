@@ -58,7 +58,7 @@ class SweepCallback(tune.Callback):
             self._progress.cell_started(cell, stack=len(cells))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial returned: its cells are done, interrupted, or failed in a way that a retry would only repeat."""
+        """A trial returned: its cells are done, interrupted, or failed in a way that retries would repeat."""
         outcomes = trial.last_result.get("outcomes", {})
         self._queue.end_stack()
         for cell in cells_of(trial.config):

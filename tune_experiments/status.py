@@ -6,7 +6,6 @@ Light on purpose: `rcsweep status` imports neither torch nor Ray nor pandas.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from rc_core.experiment import (
 )
 from rc_core.provenance import unix_seconds
 from rc_core.storage import Storage
+from rc_core.watched_states import WatchedStates
 from tune_experiments.progress import format_seconds
 
 # Cells listed of each kind; all of them are in the JSON.
@@ -87,20 +87,20 @@ class SweepStatus(NamedTuple):
 
 
 def read_status(
-    experiment: Storage, known: Mapping[str, CellState] | None = None, now: float | None = None
+    experiment: Storage, watched: WatchedStates | None = None, now: float | None = None
 ) -> SweepStatus:
     """Look at a sweep's storage.
 
     Args:
         experiment: its folder.
-        known: as of `read_states`: states from an earlier look.
+        watched: its cells' states, for who looks again and again.
         now: Unix time; None asks the clock.
 
     Raises:
         FileNotFoundError: nothing there is an experiment or a cell.
     """
     now = time.time() if now is None else now
-    states = read_states(experiment, known, now)
+    states = watched.refresh(now) if watched else read_states(experiment, now=now)
     driver = read_json(experiment, DRIVER_FILE)
     if driver is None:
         driver_state = "none"

@@ -78,8 +78,8 @@ def trial_name(config: dict[str, Any]) -> str:
 def run_trial(config: dict[str, Any], *, context: TrialContext, train: Split, test: Split) -> None:
     """Run the cells in `config["cells"]` as a stack, and report to Tune what became of each.
 
-    The last report's `outcomes` has, by cell id, either the figures of `FIGURES`, or an `error` that a second try
-    would only repeat, or `interrupted`.
+    The last report's `outcomes` has, by cell id, either the figures of `FIGURES`, or an `error` that a second
+    try would only repeat, or `interrupted`.
 
     Args:
         config: `cells`, from the searcher.

@@ -74,8 +74,8 @@ class MaskCount(NamedTuple):
 class DynamicNetworkSurgery:
     """Dense weights, masks and thresholds of K networks side by side, and the step that moves all three.
 
-    All kernels share flat buffers, so a step costs a handful of operations however many kernels there are, and
-    none of them asks the device for a number: a step can be captured and replayed.
+    All kernels share flat buffers, so a step costs a handful of operations however many kernels there are,
+    and none of them asks the device for a number: a step can be captured and replayed.
 
     Attributes:
         kernels: the networks' prunable parameters by name, K times the rows of one network's; they hold w * m
@@ -90,8 +90,8 @@ class DynamicNetworkSurgery:
             buffer, in their memory layout.
         schedule: rates, ramp and rhythm.
         sparsities: target S in [0, 1) of every network.
-        coins: for every network, (num_steps, num_kernels) uniforms in [0, 1); kernel k's mask is updated after a
-            step where its coin is <= the update probability.
+        coins: for every network, (num_steps, num_kernels) uniforms in [0, 1); kernel k's mask is updated
+            after a step where its coin is <= the update probability.
     """
 
     def __init__(
@@ -145,8 +145,8 @@ class DynamicNetworkSurgery:
         """Move the dense weights by the gradient of w * m, then operate on the masks.
 
         Args:
-            at: (1,) int64 on the device: steps completed before this one; the kernels' `.grad` is the gradient
-                with respect to w * m.
+            at: (1,) int64 on the device: steps completed before this one; the kernels' `.grad` is the
+                gradient with respect to w * m.
             refresh: completed steps with this one, where thresholds are due to be refreshed after it.
         """
         descend(

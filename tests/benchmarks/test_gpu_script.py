@@ -235,6 +235,16 @@ def test_a_rung_that_fails_says_why_and_leaves_the_others_alone() -> None:
     assert left_out["error"] == "left out: compilation was not asked for"
 
 
+def test_a_rung_that_hangs_is_killed_when_its_time_is_over() -> None:
+    began_seconds = time.monotonic()
+    (row,) = gpu_ladder.measure(
+        [gpu_ladder.Rung(name="slow", variant=Variant(recipe="smoke", phase="train", device="cpu"))],
+        limits(num_steps=10**7, end_seconds=time.monotonic() + 12),
+    )
+    assert row["error"] in ("no answer in time; killed", "the time was over before it was measured")
+    assert time.monotonic() - began_seconds < 60
+
+
 def timed_row(name: str, ms: float) -> dict[str, Any]:
     return {"name": name, "ms_per_network_step": {"median": ms}}
 
@@ -281,6 +291,16 @@ def test_the_ladder_is_measured_section_by_section(tmp_path: Path) -> None:
         assert "TF32, captured" in names
     assert sections["projection"]["hours"] > 0
     assert sections["numerics"]["train_conditions"]["device"] == "cpu"
+
+
+def test_the_gpu_machine_needs_neither_ray_nor_pandas_nor_torchvision() -> None:
+    absent = ("ray", "pandas", "plotly", "scipy", "sklearn", "torchvision", "tyro", "pyarrow", "rich")
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
+        "from benchmarks import gpu_ladder, gpu_worker, paper_slices, slice_report\n"
+        "assert slice_report.published_accuracies() is None\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
 @pytest.mark.parametrize("command", ["", "bogus"])

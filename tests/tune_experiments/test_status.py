@@ -288,7 +288,7 @@ def test_follow_ends_with_the_sweep_and_prints_changes(
         if len(waits) == 2:
             folder.finish(TRAIN_0)
         if len(waits) == 3:
-            # A finished cell is not read again.
+            # A finished cell is read again where its record changed.
             folder.write(f"{TRAIN_0}/record.json", "{")
             folder.drive(time=now + 1, ended=now + 1)
 
@@ -298,6 +298,7 @@ def test_follow_ends_with_the_sweep_and_prints_changes(
     assert [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines()] == [
         "0 done, 1 running, 0 failed, 0 parent-failed, 5 missing",
         "1 done, 0 running, 0 failed, 0 parent-failed, 5 missing",
+        "0 done, 0 running, 0 failed, 0 parent-failed, 6 missing",
     ]
 
 

@@ -37,8 +37,8 @@ class CellOptions:
     threads: int = 1
     """CPU threads. Results are bit-identical only at equal counts."""
     stack: StackOption = "auto"
-    """As of 'rcsweep run': above 1, or with auto where a sweep would stack, the cell has the bits that it has in a
-    stack."""
+    """As of 'rcsweep run': above 1, or with auto where a sweep would stack, the cell has the bits that it has
+    in a stack."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of convolutions and activations; master weights, statistics and masks are float32 in either case."""
     compile: bool = False

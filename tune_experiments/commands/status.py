@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rc_core.storage import Storage
+from rc_core.watched_states import WatchedStates
 from tune_experiments.commands.options import (
     DEFAULT_STORAGE,
     EXIT_CELLS_FAILED,
@@ -107,15 +108,15 @@ def follow(
     Raises:
         FileNotFoundError: nothing there is an experiment or a cell.
     """
-    status = read_status(experiment)
+    watched = WatchedStates(experiment)
+    status = read_status(experiment, watched)
     while True:
         show(status)
         if status.driver_state != "alive":
             return status
         sleep(WATCH_SECONDS)
-        known = {state.row["cell_id"]: state for state in status.states}
         try:
-            status = read_status(experiment, known)
+            status = read_status(experiment, watched)
         except FileNotFoundError:
             raise
         except OSError as error:

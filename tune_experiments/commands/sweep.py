@@ -91,11 +91,11 @@ class SweepOptions:
     """GPUs of each trial, fractions allowed; default: 1 where there are GPUs, else 0."""
     stack: StackOption = "auto"
     """Cells trained together as one grouped-convolution network. auto: several where that is faster by
-    measurement (small networks on CPUs). A cell's bits differ between 1 and more, not between sizes above 1."""
+    measurement (small networks on CPUs). A cell's bits depend on whether it is stacked, not on the size."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of convolutions and activations; master weights, statistics and masks are float32 in either case."""
     compile: bool = False
-    """Fuse the networks by torch.compile: half a minute at the start of each process. For long cells on GPUs."""
+    """Fuse the networks by torch.compile: half a minute at the start of a trial. For long cells on GPUs."""
     address: Annotated[str | None, arg(metavar="HOST:PORT")] = None
     """Ray cluster to use ('auto' on a cluster's node); default: this machine alone."""
     max_retries: int = 2
