@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import plotly.graph_objects as go
-
-from analysis.attempts import load_attempts
-from analysis.figures import FIGURE_NAMES
-from analysis.figures.curves import plot_curves
-from analysis.figures.grid_heatmap import plot_grid_heatmap
-from analysis.figures.slots import plot_slots
-from analysis.figures.tradeoff import plot_tradeoff
-from analysis.results import load, load_history
+from analysis.figures.gallery import GALLERY
 from rc_core.storage import Storage
 
 IMAGE_SUFFIXES = (".svg", ".pdf", ".png")
@@ -21,37 +12,12 @@ IMAGE_SUFFIXES = (".svg", ".pdf", ".png")
 WIDTH_PIXELS = 900
 
 
-def _tradeoff(location: str | Path | Storage) -> go.Figure:
-    return plot_tradeoff(load(location))
-
-
-def _heatmap(location: str | Path | Storage) -> go.Figure:
-    return plot_grid_heatmap(load(location))
-
-
-def _curves(location: str | Path | Storage) -> go.Figure:
-    return plot_curves(load(location), load_history(location))
-
-
-def _slots(location: str | Path | Storage) -> go.Figure:
-    return plot_slots(load_attempts(location))
-
-
-FIGURES: dict[str, Callable[[str | Path | Storage], go.Figure]] = {
-    "tradeoff": _tradeoff,
-    "heatmap": _heatmap,
-    "curves": _curves,
-    "slots": _slots,
-}
-assert tuple(FIGURES) == FIGURE_NAMES
-
-
 def write_image(location: str | Path | Storage, figure: str, out: Path) -> Path:
     """Draw one figure of an experiment into a file.
 
     Args:
         location: as of `analysis.results.load`.
-        figure: a key of `FIGURES`.
+        figure: a key of `gallery.GALLERY`.
         out: file to write; its suffix decides the format.
 
     Raises:
@@ -59,8 +25,8 @@ def write_image(location: str | Path | Storage, figure: str, out: Path) -> Path:
         ModuleNotFoundError: kaleido is not installed.
         FileNotFoundError: no Chromium was found, or nothing at `location` is an experiment.
     """
-    if figure not in FIGURES:
-        raise ValueError(f"figure = {figure!r}: must be one of {', '.join(FIGURES)}")
+    if figure not in GALLERY:
+        raise ValueError(f"figure = {figure!r}: must be one of {', '.join(GALLERY)}")
     if out.suffix not in IMAGE_SUFFIXES:
         raise ValueError(f"--out {out}: the suffix must be one of {', '.join(IMAGE_SUFFIXES)}")
     try:
@@ -69,7 +35,7 @@ def write_image(location: str | Path | Storage, figure: str, out: Path) -> Path:
         raise ModuleNotFoundError(
             "image files need kaleido; install it with: pip install 'rcsweep[images]'"
         ) from error
-    drawn = FIGURES[figure](location)
+    drawn = GALLERY[figure](location)
     try:
         # Twice the pixels for PNG, so that it is sharp on dense screens; vector formats do not care.
         drawn.write_image(out, width=WIDTH_PIXELS, scale=2)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import gpu_ladder, paper_slices
+from benchmarks import gpu_ladder, gpu_turns, paper_slices
 from benchmarks.gpu_worker import Steps, Variant
 from benchmarks.slice_plan import chunks_of_seed, seconds_left
 from benchmarks.slice_report import comparison, table_csv
@@ -205,7 +205,7 @@ def test_every_rung_adds_one_thing_to_the_one_it_is_compared_with() -> None:
             assert len([name for name in before if before[name] != after[name]]) == 1, rung.name
 
 
-def limits(**changes: Any) -> gpu_ladder.Limits:
+def limits(**changes: Any) -> gpu_turns.Limits:
     given: dict[str, Any] = {
         "num_steps": 5,
         "end_seconds": time.monotonic() + 200,
@@ -213,21 +213,21 @@ def limits(**changes: Any) -> gpu_ladder.Limits:
         "processes": (1,),
         "with_compile": False,
     }
-    return gpu_ladder.Limits(**(given | changes))
+    return gpu_turns.Limits(**(given | changes))
 
 
 def test_a_rung_that_fails_says_why_and_leaves_the_others_alone() -> None:
     whole = Variant(recipe="smoke", phase="train", device="cpu")
-    good, bad, left_out = gpu_ladder.measure(
+    good, bad, left_out = gpu_turns.measure(
         [
-            gpu_ladder.Rung(name="good", variant=whole),
-            gpu_ladder.Rung(name="bad", variant=replace(whole, precision="float8"), against="good"),
-            gpu_ladder.Rung(name="fused", variant=replace(whole, compile=True), against="good"),
+            gpu_turns.Rung(name="good", variant=whole),
+            gpu_turns.Rung(name="bad", variant=replace(whole, precision="float8"), against="good"),
+            gpu_turns.Rung(name="fused", variant=replace(whole, compile=True), against="good"),
         ],
         limits(),
     )
     assert good["error"] is None
-    assert good["num_rounds"] == gpu_ladder.NUM_ROUNDS
+    assert good["num_rounds"] == gpu_turns.NUM_ROUNDS
     rate, ms = good["network_steps_per_second"]["median"], good["ms_per_network_step"]["median"]
     assert rate * ms == pytest.approx(1000)
     assert "precision = 'float8': must be one of" in bad["error"]
@@ -235,10 +235,22 @@ def test_a_rung_that_fails_says_why_and_leaves_the_others_alone() -> None:
     assert left_out["error"] == "left out: compilation was not asked for"
 
 
+def test_processes_that_would_not_fit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_turns, "device_bytes", lambda device: 2**30)
+    rung = gpu_turns.Rung(
+        name="two",  # each with half a GiB of context and some more, and a tenth must stay free
+        variant=Variant(recipe="smoke", phase="train", device="cpu"),
+        num_processes=2,
+    )
+    (row,) = gpu_turns.measure([rung], limits())
+    assert row["error"].startswith("left out: 2 x ")
+    assert row["error"].endswith(" bytes do not fit into 1,073,741,824")
+
+
 def test_a_rung_that_hangs_is_killed_when_its_time_is_over() -> None:
     began_seconds = time.monotonic()
-    (row,) = gpu_ladder.measure(
-        [gpu_ladder.Rung(name="slow", variant=Variant(recipe="smoke", phase="train", device="cpu"))],
+    (row,) = gpu_turns.measure(
+        [gpu_turns.Rung(name="slow", variant=Variant(recipe="smoke", phase="train", device="cpu"))],
         limits(num_steps=10**7, end_seconds=time.monotonic() + 12),
     )
     assert row["error"] in ("no answer in time; killed", "the time was over before it was measured")

@@ -13,7 +13,20 @@ from rc_core.recipes import preset
 from rc_core.storage import open_storage
 
 # Frozen: scripts rest on these names.
-COMMANDS = ("run", "retry", "plan", "status", "export", "report", "figure", "train", "prune", "eval", "data")
+COMMANDS = (
+    "run",
+    "retry",
+    "plan",
+    "status",
+    "export",
+    "report",
+    "figure",
+    "compare",
+    "train",
+    "prune",
+    "eval",
+    "data",
+)
 
 
 def rcsweep(*arguments, code=0, cwd=None):

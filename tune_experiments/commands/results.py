@@ -9,7 +9,6 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from analysis.figures import FIGURE_NAMES
-from analysis.figures.gallery import GALLERY
 from tune_experiments.commands.options import (
     DEFAULT_STORAGE,
     EXIT_COMPLETE,
@@ -66,7 +65,7 @@ class Figure:
 
     experiment: Location
     """Name of the experiment, its folder, or its URI."""
-    figure: Positional[Annotated[str, arg(metavar="{" + ",".join((*FIGURE_NAMES, *GALLERY)) + "}")]]
+    figure: Positional[Annotated[str, arg(metavar="{" + ",".join(FIGURE_NAMES) + "}")]]
     """Which figure."""
     out: Path
     """Image file to write."""
@@ -75,9 +74,8 @@ class Figure:
 
     def run(self) -> int:
         """Carry the command out and return the exit code."""
-        from analysis.images import FIGURES, write_image
+        from analysis.images import write_image
 
-        FIGURES.update(GALLERY)
         experiment = find_experiment(self.experiment, self.storage, READER_PATIENCE_SECONDS)
         print(f"wrote {write_image(experiment, self.figure, self.out)}")
         return EXIT_COMPLETE
