@@ -157,8 +157,11 @@ def _row(
 
 def _too_large(rung: Rung) -> str | None:
     """Why the processes do not fit the device together, by estimate; None where they do."""
-    total_bytes, needed_bytes = device_bytes(rung.variant.device), _estimate(rung.variant)
-    if total_bytes is None or fits(needed_bytes, total_bytes=total_bytes, num_processes=rung.num_processes):
+    total_bytes = device_bytes(rung.variant.device)
+    if total_bytes is None:
+        return None
+    needed_bytes = _estimate(rung.variant)
+    if fits(needed_bytes, total_bytes=total_bytes, num_processes=rung.num_processes):
         return None
     return f"{rung.num_processes} x {needed_bytes:,} bytes do not fit into {total_bytes:,}"
 

@@ -14,6 +14,9 @@ from rc_core.storage import open_storage
 
 # Frozen: scripts rest on these names.
 COMMANDS = (
+    *("run", "retry", "plan", "status", "export", "report", "figure", "compare"),
+    *("train", "prune", "eval", "data"),
+)
     "run",
     "retry",
     "plan",
