@@ -1,7 +1,7 @@
 """Optimisation steps: the product against the usual way to write it and against the version before stacks.
 
 Command:  python -m benchmarks.steps [--quick] [--scenarios digits-dense,resnet20] [--out FILE.json]
-Time:     about 30 minutes on 2 idle CPU cores; --quick, which leaves out the slow scenarios: about 2
+Time:     about 20 minutes on 2 idle CPU cores; --quick, which leaves out the slow scenarios: about 2
 Result:   section `steps` of docs/results/performance.json; `python -m benchmarks.table` shows it
 
 Every candidate runs in processes of its own, one after the other in every round. A scenario on CIFAR-10 is
@@ -30,7 +30,7 @@ from benchmarks.trees import BEFORE_COMMIT, MissingCommitError, Tree, copy_worki
 from rc_core.dataset_info import DATA_VARIABLE, dataset_info
 from rc_core.datasets import locate_split
 
-NUM_ROUNDS, QUICK_NUM_ROUNDS = 9, 2
+NUM_ROUNDS, QUICK_NUM_ROUNDS = 5, 2
 QUICK_BURST_SECONDS = 0.5
 QUICK_SCENARIOS = ("digits-dense", "digits-dns", "surgery-overhead", "resnet20")
 

@@ -22,7 +22,7 @@ class Execution:
         device: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`, ...
         threads: CPU threads of torch; results are bit-identical only at equal counts.
         stacked: whether networks lie side by side in grouped convolutions. A cell alone is then trained
-            beside a copy of itself: its bits are those that it has in a stack of any size.
+            beside a copy of itself: its bits are those that it has in any stack.
         numerics: precision, compilation and capture.
         checkpoint_seconds: time between checkpoints.
         keep_checkpoints: newest checkpoints kept while the cell runs.

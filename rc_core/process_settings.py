@@ -21,6 +21,7 @@ def prepare_process(threads: int, *, keep_memory: bool = True) -> None:
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True  # bit-identical resumes, at some cost in speed
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32; torch's default is TF32 in convolutions
     if keep_memory:
         keep_freed_memory()
 

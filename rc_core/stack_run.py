@@ -22,6 +22,7 @@ from rc_core.member import Job, Member
 from rc_core.process_settings import prepare_process
 from rc_core.recipes import Recipe
 from rc_core.resnet import ResNet
+from rc_core.stacking import padded_size
 from rc_core.surgery import Surgery
 from rc_core.training import DenseTraining, build_model, run_phase, select
 
@@ -198,14 +199,10 @@ class StackRun:
     def _start_phase(
         self, members: Sequence[Member], examples: Sequence[CellExamples]
     ) -> DenseTraining | Surgery:
-        """The phase of the cells, at the step that they have reached.
-
-        Where a cell alone is to be stacked, a copy of it is trained beside it: grouped convolutions of one
-        group are ordinary ones, and those round differently.
-        """
+        """The phase of the cells, at the step that they have reached; see `padded_size` for copies in it."""
         networks = list(range(len(members)))
-        if self._execution.stacked and len(networks) == 1:
-            networks = [0, 0]
+        if self._execution.stacked:
+            networks += [0] * (padded_size(len(networks), self._recipe.width) - len(networks))
         cells = [members[network].cell for network in networks]
         trained_on = [examples[network].train for network in networks]
         model, numerics = self._model(len(networks)), self._execution.numerics

@@ -46,6 +46,26 @@ def state_of(stacked: Mapping[str, Tensor], index: int, num_networks: int) -> di
     return {name: rows_of(tensor, index, num_networks) for name, tensor in stacked.items()}
 
 
+# Batch norm takes channels eight at a time on the CPU, and rounds what is left over otherwise.
+_CHANNELS_AT_A_TIME = 8
+
+
+def padded_size(num_cells: int, width: int) -> int:
+    """Networks of a stack in which every cell has the bits that it has in any other stack.
+
+    At least two, since grouped convolutions of one group are ordinary ones, and those round differently; and
+    so many that no channels are left over. What is added to the cells are copies of the first.
+
+    Args:
+        num_cells: that are to be trained, >= 1.
+        width: channels of the first stage of one network.
+    """
+    size = max(2, num_cells)
+    while size * width % _CHANNELS_AT_A_TIME:
+        size += 1
+    return size
+
+
 # Measured, see docs/performance.md: on a CPU networks side by side pay while the activations of a stack fit
 # the cache beside its weights; wider or larger ones keep a core busy alone, and are slower in groups.
 _CPU_STACK = 8

@@ -79,12 +79,21 @@ def run_sweep(
                 ray_session.require_room(num_slots, settings.cpus_per_trial, gpus_per_trial)
             device = "cuda" if gpus_per_trial else "cpu"
             stack = settings.stack or stack_size(recipe, train.images.shape[1], device)
+            ray_session.require_device_memory(
+                recipe,
+                train,
+                test,
+                gpus_per_trial=gpus_per_trial,
+                stack=stack,
+                precision=settings.precision,
+            )
             context = TrialContext(
                 recipe=recipe,
                 num_classes=dataset_info(recipe.dataset, settings.data_dir).num_classes,
                 experiment=experiment.location,
                 driver_token=secrets.token_hex(8),
                 device=device,
+                gpu_fraction=gpus_per_trial,
                 threads=settings.cpus_per_trial,
                 stacked=stack > 1,
                 numerics=Numerics(precision=settings.precision, compile=settings.compile),

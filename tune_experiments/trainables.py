@@ -17,8 +17,9 @@ from ray import tune
 from rc_core.cells import Cell, PruneCell, cell_from_dict
 from rc_core.checkpointer import CellInterrupted
 from rc_core.datasets import Split
+from rc_core.device_memory import cap_process
 from rc_core.device_step import Numerics
-from rc_core.execution import Execution
+from rc_core.execution import Execution, resolve_device
 from rc_core.member import Job
 from rc_core.recipes import Recipe
 from rc_core.runs import run_cells
@@ -43,6 +44,7 @@ class TrialContext:
         experiment: location of the experiment's folder.
         driver_token: tells this driver's stop requests from others'.
         device: see `Execution`.
+        gpu_fraction: part of a GPU that a trial may fill, where it is below 1.
         threads: see `Execution`.
         stacked: see `Execution`.
         numerics: see `Execution`.
@@ -56,6 +58,7 @@ class TrialContext:
     experiment: str
     driver_token: str
     device: str
+    gpu_fraction: float
     threads: int
     stacked: bool
     numerics: Numerics
@@ -108,6 +111,8 @@ def run_trial(config: dict[str, Any], *, context: TrialContext, train: Split, te
         should_stop=StopPoll(experiment, context.driver_token),
         code_version=context.code_version,
     )
+    if 0 < context.gpu_fraction < 1:
+        cap_process(context.gpu_fraction, resolve_device(context.device))
     outcomes: Sequence[Outcome]
     try:
         outcomes = run_cells(jobs, context.recipe, train, test, context.num_classes, execution)

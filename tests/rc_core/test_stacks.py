@@ -21,7 +21,7 @@ from rc_core.recipes import PruneSchedule, Recipe, TrainSchedule, preset
 from rc_core.resnet import GroupedLinear, ResNet
 from rc_core.runs import run_cell, run_cells
 from rc_core.stack_run import StackRun
-from rc_core.stacking import rows_of, stack_size, stack_states, state_of
+from rc_core.stacking import padded_size, rows_of, stack_size, stack_states, state_of
 from rc_core.storage import LocalStorage
 from rc_core.training import NetworkPhase
 
@@ -122,6 +122,15 @@ def test_a_cell_s_bits_do_not_depend_on_the_cells_beside_it(tmp_path, splits, ap
             run(tmp_path, left[:size], splits, checkpoint_seconds=1e9)
             left = left[size:]
     assert_same_results(tmp_path, apart, [*TRAININGS, *PRUNINGS])
+
+
+@pytest.mark.parametrize("width", [2, 4, 16])
+def test_that_holds_for_other_widths(tmp_path, splits, width):
+    recipe = replace(RECIPE, width=width)
+    run(tmp_path / "apart", TRAININGS[:1], splits, recipe)
+    for name, cells in (("first", TRAININGS[:3]), ("last", TRAININGS[2::-1])):
+        run(tmp_path / name, cells, splits, recipe)
+        assert_same_results(tmp_path / name, tmp_path / "apart", TRAININGS[:1])
 
 
 def test_a_stack_is_that_many_networks_trained_apart(tmp_path, splits):
@@ -363,6 +372,14 @@ def test_a_stack_s_time_is_shared_and_its_attempts_have_a_name_in_common(tmp_pat
     (plain,) = run(tmp_path, TRAININGS[5:6], splits, hooks=(tick,), stacked=False)
     assert not plain["row"]["stacked"]
     assert plain["provenance"]["num_networks"] == 1
+
+
+@pytest.mark.parametrize(
+    ("num_cells", "width", "size"),
+    [(1, 8, 2), (5, 8, 5), (1, 16, 2), (1, 4, 2), (3, 4, 4), (3, 2, 4), (2, 3, 8)],
+)
+def test_copies_fill_a_stack_up_to_whole_groups_of_channels(num_cells, width, size):
+    assert padded_size(num_cells, width) == size
 
 
 def test_small_networks_on_a_cpu_are_stacked():

@@ -17,19 +17,6 @@ COMMANDS = (
     *("run", "retry", "plan", "status", "export", "report", "figure", "compare"),
     *("train", "prune", "eval", "data"),
 )
-    "run",
-    "retry",
-    "plan",
-    "status",
-    "export",
-    "report",
-    "figure",
-    "compare",
-    "train",
-    "prune",
-    "eval",
-    "data",
-)
 
 
 def rcsweep(*arguments, code=0, cwd=None):
