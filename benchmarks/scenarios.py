@@ -11,6 +11,7 @@ from rc_core.recipes import Recipe, preset
 NAIVE, BEFORE, PRODUCT, PLAIN = "naive", "before", "product", "plain"
 
 SMALL_STACK_SIZES, LARGE_STACK_SIZE = (2, 4, 8), 2
+STACK_SIZES_COMPARED = (4, 8, 12, 16, 24)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +195,24 @@ def _surgery_overhead(num_networks: int) -> Scenario:
     )
 
 
+def _stack_sizes(phase: str) -> Scenario:
+    """Which bound of a stack's size is best: what `stacking.stack_size` rests on."""
+    recipe = preset("digits").recipe
+    alone = Candidate(name="product", code=PRODUCT)
+    stacks = [
+        Candidate(name=f"product, stack of {size}", code=PRODUCT, num_networks=size)
+        for size in STACK_SIZES_COMPARED
+    ]
+    return Scenario(
+        name=f"stack-sizes-{phase}",
+        title=f"digits: {phase} step, by size of the stack",
+        recipe=recipe,
+        phase=phase,
+        candidates=(alone, *stacks),
+        baselines=("product",),
+    )
+
+
 def scenarios() -> dict[str, Scenario]:
     """Every scenario by name."""
     small = [
@@ -202,7 +221,8 @@ def scenarios() -> dict[str, Scenario]:
         for phase in ("train", "prune")
     ]
     surgery = [_surgery_overhead(num_networks) for num_networks in (1, SMALL_STACK_SIZES[1])]
-    return {each.name: each for each in (*small, *surgery, _large(20), _large(56))}
+    sizes = [_stack_sizes(phase) for phase in ("train", "prune")]
+    return {each.name: each for each in (*small, *surgery, *sizes, _large(20), _large(56))}
 
 
 def scenario(name: str) -> Scenario:

@@ -127,6 +127,7 @@ def main() -> None:
     parser.add_argument("--scenarios", metavar="NAMES", help=f"with commas, of {', '.join(scenarios())}")
     parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
     parser.add_argument("--out", type=Path, help="results file whose section `steps` is written")
+    parser.add_argument("--section", default="steps", help="another name keeps what was measured before")
     arguments = parser.parse_args()
     default = QUICK_SCENARIOS if arguments.quick else tuple(scenarios())
     try:
@@ -136,7 +137,7 @@ def main() -> None:
     command = conditions.command_line("benchmarks.steps", sys.argv[1:])
     section = measure_all(chosen, command, is_quick=arguments.quick)
     if arguments.out:
-        write_section(arguments.out, "steps", section)
+        write_section(arguments.out, arguments.section, section)
 
 
 if __name__ == "__main__":

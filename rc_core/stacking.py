@@ -68,7 +68,7 @@ def padded_size(num_cells: int, width: int) -> int:
 
 # Measured, see docs/performance.md: on a CPU networks side by side pay while the activations of a stack fit
 # the cache beside its weights; wider or larger ones keep a core busy alone, and are slower in groups.
-_CPU_STACK = 8
+_CPU_STACK = 16
 _CPU_LARGEST_ACTIVATION = 8 * 8 * 8
 
 

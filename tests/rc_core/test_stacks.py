@@ -384,7 +384,7 @@ def test_copies_fill_a_stack_up_to_whole_groups_of_channels(num_cells, width, si
 
 def test_small_networks_on_a_cpu_are_stacked():
     digits, small, paper = (preset(name).recipe for name in ("digits", "cifar-small", "paper"))
-    assert stack_size(digits, 8, "cpu") == 8
+    assert stack_size(digits, 8, "cpu") == 16
     assert stack_size(digits, 8, "cuda") == 1
     assert stack_size(small, 16, "cpu") == 1
     assert stack_size(paper, 32, "cpu") == 1
