@@ -93,7 +93,8 @@ def sweep(s3_server, s3_variables, make_s3_line):
         environment = {name: value for name, value in (os.environ | variables).items() if value is not None}
         # This process looks on past the line.
         experiment = open_storage(f"{root}/smoke?endpoint_override=127.0.0.1:{s3_server.port}&scheme=http")
-        command = [sys.executable, "-m", "tune_experiments", "run", "smoke", "--storage", root]
+        # One cell after the other, so that there is always one under way when the line is cut.
+        command = [sys.executable, "-m", "tune_experiments", *"run smoke --stack 1 --storage".split(), root]
 
         def start():
             return subprocess.Popen(
@@ -199,7 +200,7 @@ def test_the_report_is_written_there_and_anywhere_else(sweep, tmp_path):
 
 
 def test_the_table_is_that_of_an_undisturbed_local_sweep_bit_for_bit(sweep, tmp_path):
-    local = rcsweep("run", "smoke", "--storage", tmp_path)
+    local = rcsweep("run", "smoke", "--stack", "1", "--storage", tmp_path)
     assert local.returncode == 0, local.stderr
     tables = []
     for location, environment in (
