@@ -94,7 +94,8 @@ def sweep(s3_server, s3_variables, make_s3_line):
         # This process looks on past the line.
         experiment = open_storage(f"{root}/smoke?endpoint_override=127.0.0.1:{s3_server.port}&scheme=http")
         # One cell after the other, so that there is always one under way when the line is cut.
-        command = [sys.executable, "-m", "tune_experiments", *"run smoke --stack 1 --storage".split(), root]
+        run = [sys.executable, "-m", "tune_experiments", "run"]
+        command = [*run, "smoke", "--stack", "1", "--storage", root]
 
         def start():
             return subprocess.Popen(
