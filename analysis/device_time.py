@@ -56,8 +56,10 @@ def time_by_kind(frame: pd.DataFrame) -> tuple[KindTime, ...]:
     if is_training.any():
         trained = done.loc[is_training, "wall_seconds"]
         kinds.append(KindTime(None, len(trained), float(trained.sum())))
-    for sparsity, seconds in done[~is_training].groupby("sparsity_target")["wall_seconds"]:
-        kinds.append(KindTime(float(sparsity), len(seconds), float(seconds.sum())))  # type: ignore[arg-type]
+    pruned = done[~is_training]
+    for sparsity in sorted(float(level) for level in pruned["sparsity_target"].dropna().unique()):
+        seconds = pruned.loc[pruned["sparsity_target"] == sparsity, "wall_seconds"]
+        kinds.append(KindTime(sparsity, len(seconds), float(seconds.sum())))
     return tuple(kinds)
 
 

@@ -98,6 +98,7 @@ def chromium() -> str | None:
 
 
 @pytest.mark.browser
+# Beside the marker `browser`, which the default suite leaves out: for who asks for it where there is none.
 @pytest.mark.skipif(chromium() is None, reason="no Chromium or Chrome; name one in BROWSER_PATH")
 def test_browser_darkens_as_python_does_and_follows_the_controls(tmp_path: Path) -> None:
     level = theme.level_styles(3)[1].color

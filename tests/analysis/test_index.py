@@ -238,7 +238,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
 UNFINISHED = [f"{PRUNINGS[2]}/{name}" for name in ("attempts.json", "failure.json", "record.json")]
 
 
-def load_both(location: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def load_both(location: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
     frame = load(location)
     return frame, load_history(location, frame.loc[frame["status"] == "done", "cell_id"])
 
@@ -467,7 +467,7 @@ def test_object_storage_is_indexed_in_the_cache(s3_uri: str, s3_server: Any, tmp
     assert storage.names() == sorted([*list(CELLS)[:4], "sweep.json"])
 
     before = len(s3_server.requests())
-    load_both(s3_uri)  # type: ignore[arg-type]
+    load_both(s3_uri)
     asked = s3_server.requests()[before:]
     assert not [
         request
