@@ -128,11 +128,12 @@ class StackRun:
             # Outside the handler, whose traceback would hold the networks in memory.
             gc.collect()
             torch.cuda.empty_cache()
-            half = len(stack) // 2
-            for member in stack:
+            left = self._unfinished(stack)  # some may have been measured and written already
+            half = len(left) // 2
+            for member in left:
                 member.say(f"out of memory with {len(stack)} networks in a stack: going on with half of them")
-            self._run(stack[:half])
-            self._run(stack[half:])
+            self._run(left[:half])
+            self._run(left[half:])
 
     def _run_stack(self, members: Sequence[Member]) -> None:
         """Run cells of equal progress as one phase."""

@@ -16,7 +16,7 @@ from rc_core.checkpoints import CheckpointError, checkpoint_steps
 from rc_core.datasets import Split
 from rc_core.execution import Execution
 from rc_core.history import DivergenceError
-from rc_core.member import Job
+from rc_core.member import Job, Member
 from rc_core.recipes import PruneSchedule, Recipe, TrainSchedule, preset
 from rc_core.resnet import GroupedLinear, ResNet
 from rc_core.runs import run_cell, run_cells
@@ -344,6 +344,23 @@ def test_a_stack_that_does_not_fit_in_memory_is_halved(tmp_path, splits, apart, 
     monkeypatch.setattr(StackRun, "_start_phase", never)
     with pytest.raises(torch.OutOfMemoryError):
         run(tmp_path / "small", TRAININGS[:2], splits)
+
+
+def test_cells_that_were_written_before_memory_ran_out_are_not_run_again(
+    tmp_path, splits, apart, monkeypatch
+):
+    finish, finished = Member.finish, []
+
+    def finish_until_full(self, *arguments, **options):
+        finished.append(self.cell)
+        if len(finished) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return finish(self, *arguments, **options)
+
+    monkeypatch.setattr(Member, "finish", finish_until_full)
+    run(tmp_path, TRAININGS[:3], splits)
+    assert finished == [*TRAININGS[:2], *TRAININGS[1:3]]
+    assert_same_results(tmp_path, apart, TRAININGS[:3])
 
 
 # What is recorded
