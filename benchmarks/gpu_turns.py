@@ -15,7 +15,7 @@ from benchmarks.gpu_crew import Crew, CrewError
 from benchmarks.gpu_worker import Variant
 from benchmarks.harness import Burst, spread_of, throughput
 from rc_core.dataset_info import dataset_info
-from rc_core.device_memory import estimate_bytes, fits
+from rc_core.device_memory import estimate_memory, fits
 from rc_core.execution import resolve_device
 from rc_core.recipes import preset
 
@@ -175,7 +175,7 @@ def device_bytes(name: str) -> int | None:
 def _estimate(variant: Variant) -> int:
     recipe = preset(variant.recipe).recipe
     info = dataset_info(recipe.dataset)
-    return estimate_bytes(
+    return estimate_memory(
         recipe,
         image_size=recipe.image_size or info.height,
         in_channels=info.channels,
@@ -184,4 +184,4 @@ def _estimate(variant: Variant) -> int:
         num_train_examples=recipe.num_train_examples or info.num_records("train"),
         num_test_examples=recipe.num_test_examples or info.num_records("test"),
         is_captured=variant.capture,
-    )
+    ).total

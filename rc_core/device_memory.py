@@ -53,6 +53,11 @@ class DeviceMemory(NamedTuple):
     tables: int
     context: int
 
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return sum(self)
+
 
 class _Layer(NamedTuple):
     """Channels and side of the tensors of one block, before and after its first convolution."""
@@ -61,32 +66,6 @@ class _Layer(NamedTuple):
     in_side: int
     out_channels: int
     out_side: int
-
-
-def estimate_bytes(
-    recipe: Recipe,
-    *,
-    image_size: int,
-    in_channels: int,
-    num_networks: int,
-    precision: str,
-    num_train_examples: int,
-    num_test_examples: int | None = None,
-    is_captured: bool = True,
-) -> int:
-    """The sum of `estimate_memory`."""
-    return sum(
-        estimate_memory(
-            recipe,
-            image_size=image_size,
-            in_channels=in_channels,
-            num_networks=num_networks,
-            precision=precision,
-            num_train_examples=num_train_examples,
-            num_test_examples=num_test_examples,
-            is_captured=is_captured,
-        )
-    )
 
 
 def estimate_memory(

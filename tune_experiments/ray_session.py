@@ -11,7 +11,7 @@ import ray
 import torch
 
 from rc_core.datasets import Split
-from rc_core.device_memory import estimate_bytes, fits
+from rc_core.device_memory import estimate_memory, fits
 from rc_core.recipes import Recipe
 from rc_core.storage import LocalStorage, Storage
 from tune_experiments.plan import PlanError
@@ -80,7 +80,7 @@ def require_device_memory(
     """
     if not 0 < gpus_per_trial < 1 or not torch.cuda.is_available():
         return
-    needed_bytes = estimate_bytes(
+    needed_bytes = estimate_memory(
         recipe,
         image_size=train.images.shape[1],
         in_channels=train.images.shape[3],
@@ -88,7 +88,7 @@ def require_device_memory(
         precision=precision,
         num_train_examples=len(train.labels),
         num_test_examples=len(test.labels),
-    )
+    ).total
     _, total_bytes = torch.cuda.mem_get_info()
     num_processes = int(1 / gpus_per_trial)
     if fits(needed_bytes, total_bytes=total_bytes, num_processes=num_processes):

@@ -14,7 +14,6 @@ from rc_core.device_memory import (
     CONTEXT_BYTES,
     activation_bytes,
     cap_process,
-    estimate_bytes,
     estimate_memory,
     fits,
 )
@@ -149,7 +148,7 @@ def test_the_paper_network_has_the_prunable_weights_that_are_counted() -> None:
 
 def test_capture_keeps_activations_twice() -> None:
     def need(is_captured: bool) -> int:
-        return estimate_bytes(
+        return estimate_memory(
             SMALL,
             image_size=16,
             in_channels=3,
@@ -157,7 +156,7 @@ def test_capture_keeps_activations_twice() -> None:
             precision="float32",
             num_train_examples=64,
             is_captured=is_captured,
-        )
+        ).total
 
     once = activation_bytes(SMALL, image_size=16, in_channels=3, num_networks=1, precision="float32")
     assert need(True) - need(False) == once
@@ -180,7 +179,7 @@ def test_an_argument_out_of_range_is_named(changed: dict[str, object], message: 
         "num_train_examples": 64,
     }
     with pytest.raises(ValueError, match=message):
-        estimate_bytes(SMALL, **(arguments | changed))  # type: ignore[arg-type]
+        estimate_memory(SMALL, **(arguments | changed))  # type: ignore[arg-type]
 
 
 def test_processes_fit_up_to_the_usable_part() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rc_core.device_memory import estimate_bytes
+from rc_core.device_memory import estimate_memory
 from rc_core.examples import load_recipe_splits
 from rc_core.recipes import preset
 from tune_experiments.plan import PlanError
@@ -24,7 +24,7 @@ def pack(digits, gpus_per_trial: float) -> None:
 
 def test_trials_that_do_not_fit_together_are_refused_with_the_number_that_does(digits, monkeypatch):
     recipe, train, test = digits
-    needed = estimate_bytes(
+    needed = estimate_memory(
         recipe,
         image_size=8,
         in_channels=1,
@@ -32,7 +32,7 @@ def test_trials_that_do_not_fit_together_are_refused_with_the_number_that_does(d
         precision="float32",
         num_train_examples=len(train.labels),
         num_test_examples=len(test.labels),
-    )
+    ).total
     assert 0.5 * GIB < needed < 1 * GIB  # CUDA's own half, and little more for so small a network
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, int(needed * 4 / 0.9) + 1))
