@@ -22,8 +22,9 @@ import torch
 
 from rc_core.cells import PruneCell, TrainCell
 from rc_core.dataset_info import dataset_info
+from rc_core.datasets import load_recipe_splits
 from rc_core.device_step import Numerics
-from rc_core.examples import cell_examples, load_recipe_splits, splits_on_device
+from rc_core.examples import cell_examples, splits_on_device
 from rc_core.execution import resolve_device
 from rc_core.process_settings import prepare_process
 from rc_core.recipes import Recipe, preset

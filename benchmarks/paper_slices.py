@@ -25,8 +25,8 @@ from rc_core.cells import Cell
 from rc_core.checkpointer import CellInterrupted
 from rc_core.checkpoints import checkpoint_steps
 from rc_core.dataset_info import dataset_info
+from rc_core.datasets import load_recipe_splits
 from rc_core.device_step import PRECISIONS, Numerics
-from rc_core.examples import load_recipe_splits
 from rc_core.execution import Execution, resolve_device
 from rc_core.experiment import read_json, write_json
 from rc_core.member import Job

@@ -21,7 +21,7 @@ import torch
 import rc_core
 from benchmarks.scenarios import BEFORE, NAIVE, PLAIN, PRODUCT, Candidate, Scenario, scenario
 from rc_core.dataset_info import dataset_info
-from rc_core.examples import load_recipe_splits
+from rc_core.datasets import load_split
 
 
 class EndlessRun:
@@ -58,7 +58,10 @@ class EndlessRun:
 def starter(chosen: Scenario, candidate: Candidate) -> Callable[[], Iterator[int]]:
     """What begins a run of a candidate; loads the data."""
     recipe, is_dense = chosen.recipe, chosen.phase == "train"
-    train, _ = load_recipe_splits(recipe)
+    # The version before has this function, too.
+    train = load_split(
+        recipe.dataset, "train", num_examples=recipe.num_train_examples, image_size=recipe.image_size
+    )
     num_classes = dataset_info(recipe.dataset).num_classes
     if candidate.code == NAIVE:
         from benchmarks import naive

@@ -26,6 +26,7 @@ from rc_core.dataset_info import (
 from rc_core.digits import prepare_digits
 from rc_core.image_cache import CACHE_VARIABLE, cache_directory, load_images
 from rc_core.image_folders import prepare_folder
+from rc_core.recipes import Recipe
 from rc_core.tfrecords import Progress, TFRecordError, Verification
 
 __all__ = [
@@ -101,6 +102,25 @@ def load_split(
         images = average_blocks(images, info.height // image_size)
         images.flags.writeable = False
     return Split(images, labels, num_records, sha256)
+
+
+def load_recipe_splits(recipe: Recipe, *, data_dir: Path | None = None) -> tuple[Split, Split]:
+    """Training and test split of a recipe: its data set, its first examples, its image size."""
+    train = load_split(
+        recipe.dataset,
+        "train",
+        data_dir=data_dir,
+        num_examples=recipe.num_train_examples,
+        image_size=recipe.image_size,
+    )
+    test = load_split(
+        recipe.dataset,
+        "test",
+        data_dir=data_dir,
+        num_examples=recipe.num_test_examples,
+        image_size=recipe.image_size,
+    )
+    return train, test
 
 
 def locate_split(info: DatasetInfo, split: str, data_dir: str | os.PathLike[str] | None = None) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rc_core.datasets import Split, load_split
+from rc_core.datasets import Split
 from rc_core.labels import RandomizedLabels, randomize_labels
-from rc_core.recipes import Recipe
 
 
 class Examples(NamedTuple):
@@ -54,25 +52,6 @@ def to_examples(
         # them is undefined. Nothing here writes to images.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return Examples(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
-
-
-def load_recipe_splits(recipe: Recipe, *, data_dir: Path | None = None) -> tuple[Split, Split]:
-    """Training and test split of a recipe: its data set, its first examples, its image size."""
-    train = load_split(
-        recipe.dataset,
-        "train",
-        data_dir=data_dir,
-        num_examples=recipe.num_train_examples,
-        image_size=recipe.image_size,
-    )
-    test = load_split(
-        recipe.dataset,
-        "test",
-        data_dir=data_dir,
-        num_examples=recipe.num_test_examples,
-        image_size=recipe.image_size,
-    )
-    return train, test
 
 
 class DeviceSplits(NamedTuple):

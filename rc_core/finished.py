@@ -10,8 +10,9 @@ import torch
 from rc_core.cells import cell_from_dict
 from rc_core.checkpoints import FINAL, CheckpointError, load_checkpoint
 from rc_core.dataset_info import dataset_info
+from rc_core.datasets import load_recipe_splits
 from rc_core.evaluation import accuracies_by_label_kind, accuracy, predict
-from rc_core.examples import cell_examples, load_recipe_splits, splits_on_device
+from rc_core.examples import cell_examples, splits_on_device
 from rc_core.execution import resolve_device
 from rc_core.experiment import RECORD_FILE, read_json
 from rc_core.recipes import recipe_from_dict

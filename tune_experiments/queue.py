@@ -46,7 +46,7 @@ class CellQueue:
         self._order = {cell_id: index for index, cell_id in enumerate(self.cells)}
         self._ready: list[tuple[int, str]] = []
         self._running: dict[str, None] = {}  # a set in order of start
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter()  # by state and phase
         self._children: dict[str, list[str]] = {}
         for cell_id, cell in self.cells.items():
             if cell.parent is not None:
@@ -63,13 +63,13 @@ class CellQueue:
                 )
 
     def _set(self, cell_id: str, state: str) -> None:
-        old = self.states.get(cell_id)
+        old, phase = self.states.get(cell_id), self.cells[cell_id].phase
         if old is not None:
-            self._counts[old] -= 1
+            self._counts[old, phase] -= 1
         if old == RUNNING:
             del self._running[cell_id]
         self.states[cell_id] = state
-        self._counts[state] += 1
+        self._counts[state, phase] += 1
         if state == RUNNING:
             self._running[cell_id] = None
         elif state == READY:
@@ -124,9 +124,18 @@ class CellQueue:
         """Let no further cell start."""
         self.stopped = True
 
-    def count(self, state: str) -> int:
-        """Number of cells in a state."""
-        return self._counts[state]
+    def count(self, state: str, phase: str | None = None) -> int:
+        """Number of cells in a state, of one phase or of both."""
+        return sum(
+            number
+            for (counted, counted_phase), number in self._counts.items()
+            if counted == state and phase in (None, counted_phase)
+        )
+
+    @property
+    def next_phase(self) -> str | None:
+        """Phase of the cell that `take` would give first; None where there is none."""
+        return self.cells[self._ready[0][1]].phase if self._ready else None
 
     def running(self) -> list[str]:
         """Ids of the cells that run, in order of start."""
@@ -135,4 +144,4 @@ class CellQueue:
     @property
     def exhausted(self) -> bool:
         """Whether no cell is left that could start, now or later."""
-        return self.stopped or self._counts[WAITING] + self._counts[READY] == 0
+        return self.stopped or self.count(WAITING) + self.count(READY) == 0

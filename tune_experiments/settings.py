@@ -67,6 +67,7 @@ class SweepOutcome:
         sweep_seconds: wall time from the first trial's request to the end.
         in_trial_seconds: sum of the cells' own wall times; of a stack, each has its share.
         num_slots: trials that could run at a time.
+        node_problems: why nodes of the cluster could not be used; the sweep was ended for them.
     """
 
     num_done: int
@@ -76,6 +77,7 @@ class SweepOutcome:
     sweep_seconds: float
     in_trial_seconds: float
     num_slots: int
+    node_problems: tuple[str, ...] = ()
 
     @property
     def overhead_seconds_per_cell(self) -> float:

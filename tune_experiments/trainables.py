@@ -8,7 +8,7 @@ their numbering restarts with every driver, and a fresh driver would mix its fil
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ from rc_core.runs import run_cells
 from rc_core.stack_run import PERMANENT_ERRORS, Outcome
 from rc_core.storage import open_storage
 from rc_core.training import Phase
+from tune_experiments.node_drain import leave_node, node_drain
+from tune_experiments.node_watch import NODE_PROBLEM, node_problem
 from tune_experiments.stop_request import StopPoll
 
 REPORT_SECONDS = 5.0
@@ -51,6 +53,7 @@ class TrialContext:
         checkpoint_seconds: see `Execution`.
         keep_checkpoints: see `Execution`.
         code_version: the driver's.
+        versions: of the driver's packages and code, which each node has to have; None on one machine.
     """
 
     recipe: Recipe
@@ -65,6 +68,7 @@ class TrialContext:
     checkpoint_seconds: float
     keep_checkpoints: int
     code_version: str
+    versions: Mapping[str, str] | None
 
 
 def cells_of(config: dict[str, Any]) -> list[Cell]:
@@ -82,7 +86,8 @@ def run_trial(config: dict[str, Any], *, context: TrialContext, train: Split, te
     """Run the cells in `config["cells"]` as a stack, and report to Tune what became of each.
 
     The last report's `outcomes` has, by cell id, either the figures of `FIGURES`, or an `error` that a second
-    try would only repeat, or `interrupted`.
+    try would only repeat, or `interrupted`. On a node that must not run cells all are given back, and the
+    report says why. On one that Ray drains the process ends, with a checkpoint left behind.
 
     Args:
         config: `cells`, from the searcher.
@@ -92,6 +97,17 @@ def run_trial(config: dict[str, Any], *, context: TrialContext, train: Split, te
     """
     cells = cells_of(config)
     experiment = open_storage(context.experiment)
+    drain = None
+    if context.versions is not None:
+        problem = node_problem(experiment, context.driver_token, context.versions)
+        if problem is not None:
+            given_back = {cell.cell_id: {"interrupted": True} for cell in cells}
+            tune.report({"outcomes": given_back, NODE_PROBLEM: problem})
+            return
+        drain = node_drain()
+        if drain.begun:
+            leave_node()
+    stop_requested = StopPoll(experiment, context.driver_token)
     jobs = [
         Job(
             cell,
@@ -108,7 +124,7 @@ def run_trial(config: dict[str, Any], *, context: TrialContext, train: Split, te
         checkpoint_seconds=context.checkpoint_seconds,
         keep_checkpoints=context.keep_checkpoints,
         hooks=(ProgressReport(),),
-        should_stop=StopPoll(experiment, context.driver_token),
+        should_stop=lambda: (drain is not None and drain.begun) or stop_requested(),
         code_version=context.code_version,
     )
     if 0 < context.gpu_fraction < 1:
@@ -118,6 +134,8 @@ def run_trial(config: dict[str, Any], *, context: TrialContext, train: Split, te
         outcomes = run_cells(jobs, context.recipe, train, test, context.num_classes, execution)
     except PERMANENT_ERRORS as error:  # of no single cell
         outcomes = [error] * len(cells)
+    if drain is not None and drain.begun and any(isinstance(each, CellInterrupted) for each in outcomes):
+        leave_node()
     reported = {cell.cell_id: _reported(outcome) for cell, outcome in zip(cells, outcomes, strict=True)}
     tune.report({"outcomes": reported})
 

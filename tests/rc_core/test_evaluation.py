@@ -5,9 +5,9 @@ from torch import nn
 
 from rc_core.cells import PruneCell, TrainCell
 from rc_core.checkpoints import CheckpointError
-from rc_core.datasets import load_split, prepare_digits
+from rc_core.datasets import load_recipe_splits, load_split, prepare_digits
 from rc_core.evaluation import accuracies_by_label_kind, accuracy, predict
-from rc_core.examples import Examples, load_recipe_splits
+from rc_core.examples import Examples
 from rc_core.execution import Execution
 from rc_core.finished import evaluate_finished, read_finished_record
 from rc_core.labels import RandomizedLabels

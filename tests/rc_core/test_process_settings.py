@@ -8,7 +8,8 @@ import pytest
 COUNT_FAULTS = """
 import resource, sys, torch
 from rc_core.cells import TrainCell
-from rc_core.examples import load_recipe_splits, splits_on_device
+from rc_core.datasets import load_recipe_splits
+from rc_core.examples import splits_on_device
 from rc_core.process_settings import prepare_process
 from rc_core.recipes import preset
 from rc_core.training import DenseTraining, build_model

@@ -25,7 +25,7 @@ from rc_core.cell_states import read_rows
 from rc_core.cells import Grid
 from rc_core.checkpointer import CellInterrupted
 from rc_core.checkpoints import CheckpointError, checkpoint_name, load_checkpoint
-from rc_core.examples import load_recipe_splits
+from rc_core.datasets import load_recipe_splits
 from rc_core.execution import Execution
 from rc_core.experiment import DRIVER_FILE, RECORD_FILE, read_json, read_record, write_json
 from rc_core.processes import process_space

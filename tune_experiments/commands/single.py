@@ -96,8 +96,8 @@ def _run_single(
     cell: TrainCell | PruneCell, recipe: Recipe, parent: Path | None, options: CellOptions
 ) -> int:
     from rc_core.dataset_info import dataset_info
+    from rc_core.datasets import load_recipe_splits
     from rc_core.device_step import Numerics
-    from rc_core.examples import load_recipe_splits
     from rc_core.execution import Execution, resolve_device
     from rc_core.runs import run_cell
     from rc_core.stacking import stack_size

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from rc_core.datasets import load_recipe_splits
 from rc_core.device_memory import estimate_memory
-from rc_core.examples import load_recipe_splits
 from rc_core.recipes import preset
+from tune_experiments.gpu_packing import require_device_memory
 from tune_experiments.plan import PlanError
-from tune_experiments.ray_session import require_device_memory
 
 GIB = 2**30
 
