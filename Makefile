@@ -5,6 +5,8 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Tests at a time; Ray's tests start several processes each, so more than a few would not be faster.
+PROCESSES := --numprocesses auto --maxprocesses 4
 BENCH_RESULTS := docs/results/performance.json
 
 define CREATE_VENV
@@ -17,10 +19,10 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test test-slow chaos bench bench-quick lint format clean distclean
+.PHONY: help sweep test test-slow test-browser test-cluster chaos bench bench-quick lint format clean distclean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  ARGS="..." goes to rcsweep or pytest; PYTHON=python3.12 picks the interpreter for a new .venv'
 
 # The stamp is written last, so that an install that failed or was interrupted is done again.
@@ -35,10 +37,16 @@ sweep: $(INSTALLED) ## run the default sweep on scikit-learn's digits and write 
 	$(BIN)/rcsweep run digits $(ARGS)
 
 test: $(INSTALLED) ## run the default tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PROCESSES) $(ARGS)
 
-test-slow: $(INSTALLED) ## run the tests marked slow or cluster, too
-	$(BIN)/python -m pytest -m 'not browser and not gpu' $(ARGS)
+test-slow: $(INSTALLED) ## run the tests marked slow, too
+	$(BIN)/python -m pytest -m 'not cluster and not browser and not gpu' $(PROCESSES) $(ARGS)
+
+test-browser: $(INSTALLED) ## drive the dashboard and the report in Chromium; needs chromium
+	$(BIN)/python -m pytest -m browser $(ARGS)
+
+test-cluster: $(INSTALLED) ## sweeps on several hosts made of network namespaces; needs root, iproute2, sshd, rsync
+	$(BIN)/python -m pytest -m cluster -ra $(ARGS)
 
 chaos: $(INSTALLED) ## disturb sweeps by 20 random faults each, for 5 seeds; about half an hour
 	$(BIN)/python -m chaos $(ARGS)

@@ -38,23 +38,27 @@ prepare_process = process_settings.prepare_process
 
 
 def dense_steps(
-    recipe: Recipe, train: Split, num_classes: int, num_networks: int, *, compiled: bool = False
+    recipe: Recipe, train: Split, num_classes: int, num_networks: int, numerics: Numerics | None = None
 ) -> Iterator[int]:
     """A dense training of a stack; yields after every step how many networks' steps it was."""
     model = _model(recipe, train, num_classes, num_networks)
     cells = [TrainCell(randomization=0.0, seed=FIRST_SEED + index) for index in range(num_networks)]
-    numerics = Numerics(compile=compiled)
     return _steps(DenseTraining(cells, recipe, model, _examples(train, num_networks), numerics))
 
 
 def prune_steps(
-    recipe: Recipe, train: Split, num_classes: int, sparsity: float, num_networks: int
+    recipe: Recipe,
+    train: Split,
+    num_classes: int,
+    sparsity: float,
+    num_networks: int,
+    numerics: Numerics | None = None,
 ) -> Iterator[int]:
     """A pruning of a stack, warm-started from fresh networks; yields as `dense_steps`."""
     model = _model(recipe, train, num_classes, num_networks)
     cells = _prune_cells(sparsity, num_networks)
     starts = [training.initial_state(recipe, model, cell.seed) for cell in cells]
-    return _steps(Surgery(cells, recipe, model, _examples(train, num_networks), starts))
+    return _steps(Surgery(cells, recipe, model, _examples(train, num_networks), starts, numerics))
 
 
 def plain_steps(

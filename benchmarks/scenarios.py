@@ -27,7 +27,9 @@ class Candidate:
         num_workers: loader processes of each; naive alone has a loader.
         num_networks: networks of a stack; only the product has stacks.
         compiled: whether torch.compile fuses the networks; dense steps of the product only.
+        precision: of convolutions and activations, see `device_step.Numerics`; the product only.
         keeps_memory: whether the allocator keeps freed memory; the product does.
+        huge_pages: whether it takes its memory in huge pages; the product alone can, and does in a sweep.
     """
 
     name: str
@@ -37,7 +39,9 @@ class Candidate:
     num_workers: int = 0
     num_networks: int = 1
     compiled: bool = False
+    precision: str = "float32"
     keeps_memory: bool = True
+    huge_pages: bool = True
 
     @property
     def needs_before(self) -> bool:
@@ -137,6 +141,13 @@ _SMALL_DENSE_TRIALS = (
 _LARGE_TRIALS = (
     Candidate(name="product, 2 processes, compiled", code=PRODUCT, num_processes=2, compiled=True),
 )
+_LARGE_BFLOAT16 = Candidate(
+    name="product, 2 processes, bfloat16", code=PRODUCT, num_processes=2, precision="bfloat16"
+)
+_STACK_TRIALS = (
+    Candidate(name="product, stack of 16, small pages", code=PRODUCT, num_networks=16, huge_pages=False),
+    Candidate(name="product, stack of 16, bfloat16", code=PRODUCT, num_networks=16, precision="bfloat16"),
+)
 
 
 def _names(candidates: tuple[Candidate, ...]) -> tuple[str, ...]:
@@ -170,7 +181,7 @@ def _large(depth: int) -> Scenario:
         phase="train",
         unit="images/s",
         burst_seconds=6.0,
-        candidates=(*_TWO_CORES, *(_LARGE_TRIALS if depth == 20 else ())),
+        candidates=(*_TWO_CORES, _LARGE_BFLOAT16, *(_LARGE_TRIALS if depth == 20 else ())),
         # The usual way is one training with all threads; two at once are shown beside it.
         baselines=_names(_NAIVE_TWO_CORES[:2]),
     )
@@ -208,7 +219,7 @@ def _stack_sizes(phase: str) -> Scenario:
         title=f"digits: {phase} step, by size of the stack",
         recipe=recipe,
         phase=phase,
-        candidates=(alone, *stacks),
+        candidates=(alone, *stacks, *_STACK_TRIALS),
         baselines=("product",),
     )
 

@@ -12,8 +12,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.harness import Burst
-from benchmarks.scenarios import Candidate, Scenario
+from benchmarks.scenarios import PLAIN, PRODUCT, Candidate, Scenario
 from benchmarks.trees import Tree
+from tune_experiments.ray_environment import HUGE_PAGES
 
 _TAIL_CHARACTERS = 2_000
 _END_SECONDS = 20
@@ -64,6 +65,11 @@ class Slots:
             worker.end()
 
 
+def _variables(candidate: Candidate) -> dict[str, str]:
+    """Of the environment, as a sweep starts processes with the candidate's code."""
+    return HUGE_PAGES if candidate.huge_pages and candidate.code in (PRODUCT, PLAIN) else {}
+
+
 class _Worker:
     """One process; what it writes to stderr is kept for error messages."""
 
@@ -74,7 +80,7 @@ class _Worker:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", scenario.name, candidate.name],
             cwd=tree.root,
-            env=tree.environment(),
+            env=tree.environment() | _variables(candidate),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -98,13 +98,15 @@ def starter(chosen: Scenario, candidate: Candidate) -> Callable[[], Iterator[int
             return lambda: before.dense_steps(recipe, train, num_classes)
         return lambda: before.prune_steps(recipe, train, num_classes, chosen.sparsity)
     from benchmarks import product
+    from rc_core.device_step import Numerics  # the version before has none
 
     size = candidate.num_networks
+    numerics = Numerics(precision=candidate.precision, compile=candidate.compiled)
     if candidate.code == PLAIN:
         return lambda: product.plain_steps(recipe, train, num_classes, chosen.sparsity, size)
     if is_dense:
-        return lambda: product.dense_steps(recipe, train, num_classes, size, compiled=candidate.compiled)
-    return lambda: product.prune_steps(recipe, train, num_classes, chosen.sparsity, size)
+        return lambda: product.dense_steps(recipe, train, num_classes, size, numerics)
+    return lambda: product.prune_steps(recipe, train, num_classes, chosen.sparsity, size, numerics)
 
 
 def prepare_process(candidate: Candidate) -> None:

@@ -166,7 +166,10 @@ class ResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
         features = F.relu(self.norm(self.blocks(self.stem(images))), inplace=True)
-        return self.classifier(features.mean(dim=(2, 3)))  # type: ignore[no-any-return]
+        # The mean over pixels, written so that its gradient lies in memory as `features` do: torch's own is
+        # NCHW, and mixing the two layouts makes the ReLU's gradient several times slower.
+        pooled = features.sum(dim=(2, 3)) / features[0, 0].numel()
+        return self.classifier(pooled)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def initialize(self, seed: int) -> None:

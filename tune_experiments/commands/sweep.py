@@ -93,7 +93,8 @@ class SweepOptions:
     """Cells trained together as one grouped-convolution network. auto: several where that is faster by
     measurement (small networks on CPUs). A cell's bits depend on whether it is stacked, not on the size."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of convolutions and activations; master weights, statistics and masks are float32 in either case."""
+    """Of convolutions and activations; master weights, statistics and masks are float32 in either case.
+    bfloat16 is for GPUs, and for CPUs that have instructions for it (AVX512-BF16, AMX); others get slower."""
     compile: bool = False
     """Fuse the networks by torch.compile: half a minute at the start of a trial. For long cells on GPUs."""
     address: Annotated[str | None, arg(metavar="HOST:PORT")] = None
