@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -282,3 +283,21 @@ def test_gradients_agree_with_finite_differences():
         assert weight.grad.view(-1)[index].item() == pytest.approx(
             (ups - downs) / (2 * step), rel=1e-4, abs=1e-7
         ), name
+
+
+@pytest.mark.parametrize("image_size", [8, 12, 32])  # 2 x 2, 3 x 3 and 8 x 8 pixels are averaged
+def test_pooling_is_the_mean_over_pixels_bit_for_bit(image_size: int) -> None:
+    def outcome(forward: Callable[[ResNet, torch.Tensor], torch.Tensor]) -> list[torch.Tensor]:
+        model = ResNet(depth=8, width=4, num_classes=3)
+        model.initialize(1)
+        generator = torch.Generator().manual_seed(2)
+        logits = forward(model, torch.rand(5, 3, image_size, image_size, generator=generator))
+        logits.square().sum().backward()
+        return [logits.detach(), *(parameter.grad for parameter in model.parameters())]
+
+    def with_mean(model: ResNet, images: torch.Tensor) -> torch.Tensor:
+        features = model.norm(model.blocks(model.stem(images))).relu()
+        return model.classifier(features.mean(dim=(2, 3)))
+
+    for own, plain in zip(outcome(ResNet.__call__), outcome(with_mean), strict=True):
+        assert torch.equal(own, plain)
