@@ -1,0 +1,1 @@
+"""What `rcsweep doctor` checks; every check is a function that returns findings."""
