@@ -182,5 +182,5 @@ def _per_step(frame: pd.DataFrame, x: Scale, recipe: Recipe | None) -> pd.Series
         num_examples = _num_train_examples(recipe)
         assert num_examples is not None
         batch_sizes = {"train": recipe.train.batch_size, "prune": recipe.prune.batch_size}
-        return frame["phase"].map(batch_sizes) / num_examples
+        return frame["phase"].map(batch_sizes).astype("float64") / num_examples
     return pd.Series(1.0, index=frame.index)

@@ -4,41 +4,46 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.figures.gallery import GALLERY
-from rc_core.storage import Storage
+import plotly.graph_objects as go
+
+from analysis.figures.theme import darkened
 
 IMAGE_SUFFIXES = (".svg", ".pdf", ".png")
 
-WIDTH_PIXELS = 900
 
-
-def write_image(location: str | Path | Storage, figure: str, out: Path) -> Path:
-    """Draw one figure of an experiment into a file.
+def write_image(
+    figure: go.Figure,
+    out: Path,
+    *,
+    width_px: int,
+    height_px: int | None = None,
+    dark: bool = False,
+) -> Path:
+    """Draw a figure into a file.
 
     Args:
-        location: as of `analysis.results.load`.
-        figure: a key of `gallery.GALLERY`.
-        out: file to write; its suffix decides the format.
+        figure: of an exhibit.
+        out: file to write; its suffix decides the format. Missing parent folders are made.
+        width_px: of the image; a PNG has twice as many pixels, so that it is sharp on dense screens.
+        height_px: the same; None takes what the figure needs.
+        dark: for dark paper.
 
     Raises:
-        ValueError: unknown figure or suffix.
+        ValueError: unknown suffix, or a size below 1.
         ModuleNotFoundError: kaleido is not installed.
-        FileNotFoundError: no Chromium was found, or nothing at `location` is an experiment.
+        FileNotFoundError: no Chromium was found.
     """
-    if figure not in GALLERY:
-        raise ValueError(f"figure = {figure!r}: must be one of {', '.join(GALLERY)}")
-    if out.suffix not in IMAGE_SUFFIXES:
-        raise ValueError(f"--out {out}: the suffix must be one of {', '.join(IMAGE_SUFFIXES)}")
+    check_image(out, width_px, height_px)
     try:
         from kaleido.errors import ChromeNotFoundError
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "image files need kaleido; install it with: pip install 'rcsweep[images]'"
         ) from error
-    drawn = GALLERY[figure](location)
+    drawn = darkened(figure) if dark else figure
+    out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        # Twice the pixels for PNG, so that it is sharp on dense screens; vector formats do not care.
-        drawn.write_image(out, width=WIDTH_PIXELS, scale=2)
+        drawn.write_image(out, width=width_px, height=height_px, scale=2)
     except (ChromeNotFoundError, RuntimeError) as error:  # plotly wraps kaleido's error in a RuntimeError
         if "chrome" not in str(error).lower():
             raise
@@ -47,3 +52,16 @@ def write_image(location: str | Path | Storage, figure: str, out: Path) -> Path:
             "or name it in BROWSER_PATH"
         ) from error
     return out
+
+
+def check_image(out: Path, width_px: int, height_px: int | None) -> None:
+    """Refuse what `write_image` cannot write, before anything is read for it.
+
+    Raises:
+        ValueError: as there.
+    """
+    if out.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(f"--out {out}: the suffix must be one of {', '.join(IMAGE_SUFFIXES)}")
+    for option, size_px in (("--width", width_px), ("--height", height_px)):
+        if size_px is not None and size_px < 1:
+            raise ValueError(f"{option} {size_px}: must be 1 or more pixels")

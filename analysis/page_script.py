@@ -1,4 +1,4 @@
-"""What the page does in the browser: draws figures, in either mode and on paper, and follows their controls.
+"""What the page does in the browser: draws figures, in either mode and on paper, follows controls.
 
 Figures are drawn when the page is laid out, so that every plot knows its width; the paper's width is another.
 `darkened` is `analysis.figures.theme.darkened` with the same table of colours.
@@ -42,6 +42,15 @@ function darkened(value) {
   return result;
 }
 
+function download(name, text) {
+  var link = document.createElement('a');
+  var address = URL.createObjectURL(new Blob([text], { type: 'text/csv;charset=utf-8' }));
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(function () { URL.revokeObjectURL(address); }, 10000);
+}
+
 // The figure as the controls above it ask for: the first variant, or what another one has in its place.
 function chosen(div) {
   var figure = parsed(div.dataset.figure), name = '', block = div.closest('figure');
@@ -50,6 +59,7 @@ function chosen(div) {
   if (!change) return figure;
   block.querySelector('figcaption').textContent = change.caption;
   block.querySelector('.plot').setAttribute('aria-label', change.caption);
+  each('.numbers', function (numbers, index) { numbers.hidden = index !== (change.table || 0); }, block);
   if (change.data) figure.data = change.data;
   (change.traces || []).forEach(function (trace, index) { Object.assign(figure.data[index], trace); });
   Object.assign(figure.layout, change.layout);
@@ -77,6 +87,10 @@ document.addEventListener('DOMContentLoaded', function () {
   showMode();
   each('.mode', function (button) {
     button.addEventListener('click', function () { askedMode = isDark() ? 'light' : 'dark'; showMode(); });
+  });
+  each('button.csv', function (button) {
+    var data = button.dataset;
+    button.addEventListener('click', function () { download(data.file, parsed(data.csv)); });
   });
   each('.switches', function (switches) {
     var div = switches.closest('figure').querySelector('.drawing');

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
+RECIPE = "paper"
 SOURCE = (
     "Zhou, Veitch, Austern, Adams, Orbanz: Non-vacuous generalization bounds at the ImageNet scale, "
     "ICLR 2019 (arXiv 1804.05862); table in the README of the released code, "
@@ -19,17 +18,3 @@ TRAIN_ACCURACY: dict[float, dict[float, float]] = {
     0.7: {0.5: 1.0, 0.6: 0.9952, 0.7: 0.87842, 0.8: 0.64598, 0.9: 0.27864},
     1.0: {0.5: 0.99962, 0.6: 0.98822, 0.7: 0.8876, 0.8: 0.67422, 0.9: 0.2077},
 }
-
-
-def published_table() -> pd.DataFrame:
-    """The table in long form.
-
-    Returns:
-        Columns `randomization`, `sparsity_target`, `train_accuracy` (all float64), 25 rows.
-    """
-    rows = [
-        (randomization, sparsity, accuracy)
-        for randomization, by_sparsity in TRAIN_ACCURACY.items()
-        for sparsity, accuracy in by_sparsity.items()
-    ]
-    return pd.DataFrame(rows, columns=["randomization", "sparsity_target", "train_accuracy"])

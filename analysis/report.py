@@ -2,34 +2,64 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import pandas as pd
-
-from analysis.attempts import AttemptLog, load_attempts
-from analysis.curves import curve_scales
-from analysis.excerpts import every_nth, first_rows
-from analysis.figures import curves, grid_heatmap, slots, tradeoff
-from analysis.grid import METRICS, GridCell, sparsity_label, summarize, what_is_left_out
+from analysis.exhibits.exhibit import Table
+from analysis.exhibits.gallery import EXHIBITS
+from analysis.exhibits.html_block import Variant, exhibit_block, table_block
+from analysis.experiment_data import ExperimentData
 from analysis.headline import RULE, headline, unfinished_cells, warnings
-from analysis.html_page import Html, Variant, details, figure_block, mark, page, table, text
-from analysis.results import experiment_name, load, load_history, load_spec
-from analysis.statistics import Threshold, compressibility_threshold
-from rc_core.experiment import SweepSpec
-from rc_core.recipes import Recipe, recipe_to_dict
+from analysis.html_page import Html, details, page, text
+from analysis.published import RECIPE as PUBLISHED_RECIPE
+from rc_core.recipes import recipe_to_dict
 from rc_core.storage import Storage
 
-# Where a reader finds the rows that a long table leaves out.
-_EXPORT = "rcsweep export"
-# Rows of the table behind the curves; the figure itself shows every logged step.
-_MAX_CURVE_ROWS = 40
-# Options of the trade-off's sparsity axis.
-_SPARSITY_AXES: dict[str, tradeoff.Scale] = {"S": "sparsity", "−log₂(1 − S)": "halvings"}
+
+class Section(NamedTuple):
+    """A part of the report under one heading.
+
+    Attributes:
+        title: heading.
+        text: what to know before the figures; may be empty.
+        exhibits: name of the exhibit, and the controls that the reader has, each with the options offered
+            (None: all of them). Of the other controls the default is shown.
+    """
+
+    title: str
+    text: str
+    exhibits: Mapping[str, Mapping[str, tuple[str, ...] | None]]
+
+
+# Every variant is in the file: few where each is big, as curves are.
+_METRICS = ("train_accuracy", "test_accuracy")
+SECTIONS = (
+    Section(
+        "Accuracy over the grid",
+        "",
+        {
+            "tradeoff": {"metric": _METRICS, "value": None, "axis": None},
+            "heatmap": {"metric": _METRICS},
+            "threshold": {"level": None},
+        },
+    ),
+    Section(
+        "Kept and redrawn labels apart",
+        "At high sparsity a part of any order above is label noise itself: a network that has forgotten the "
+        "redrawn labels is right on them only by chance, however well it does on the others.",
+        {"memorization": {}, "forgetting": {}},
+    ),
+    Section("Generalization", "", {"gap": {"labels": None}}),
+    Section("Against the published numbers", "", {"published": {}}),
+    Section("Training and surgery", "", {"curves": {"axis": None}, "surgery": {}}),
+    Section("The sweep itself", "", {"slots": {}, "cost": {}}),
+)
 
 
 def build_report(location: str | Path | Storage) -> str:
@@ -42,29 +72,18 @@ def build_report(location: str | Path | Storage) -> str:
         FileNotFoundError: nothing there is an experiment or a cell.
         ValueError: a file is damaged; the message names it.
     """
-    frame, spec, name = load(location), load_spec(location), experiment_name(location)
-    history = load_history(location, frame.loc[frame["status"] == "done", "cell_id"])
+    data = ExperimentData.load(location)
+    sections = [section for section in SECTIONS if _is_shown(section, data)]
+    titles = [*(section.title for section in sections), "Every cell", "Settings and provenance"]
     parts = [
-        _head(frame, spec, name),
-        _warnings(frame),
-        "<h2>Training accuracy over the grid</h2>",
-        _summary_table(frame),
-        _tradeoff(frame, "train_accuracy"),
-        _heatmap(frame),
-        _threshold_table(frame),
-        "<h2>Kept and redrawn labels apart</h2>",
-        "<p>At high sparsity a part of any order above is label noise itself: a network that has forgotten "
-        "the redrawn labels is right on them only by chance, however well it does on the others.</p>",
-        f'<div class="pair">{_tradeoff(frame, "accuracy_kept")}{_tradeoff(frame, "accuracy_redrawn")}</div>',
-        "<h2>Test accuracy</h2>",
-        _tradeoff(frame, "test_accuracy"),
-        "<h2>Training curves</h2>",
-        _curves(frame, history, None if spec is None else spec.recipe),
-        "<h2>Slots over time</h2>",
-        _slots(load_attempts(location)),
-        _settings(frame, spec),
+        _head(data),
+        _warnings(data),
+        _contents(titles),
+        *(_section(section, data) for section in sections),
+        _every_cell(data),
+        _settings(data),
     ]
-    return page(f"{name}: sweep report", Html("\n".join(parts)))
+    return page(f"{data.name}: sweep report", Html("\n".join(parts)))
 
 
 def write_report(location: str | Path | Storage, out: str | Path) -> Path:
@@ -90,33 +109,33 @@ def write_report(location: str | Path | Storage, out: str | Path) -> Path:
     return target
 
 
-def _head(frame: pd.DataFrame, spec: SweepSpec | None, name: str) -> Html:
+def _head(data: ExperimentData) -> Html:
+    frame, spec = data.frame, data.spec
     num_done = int((frame["status"] == "done").sum())
     facts = [f"{num_done} of {len(frame)} cells finished"]
     facts += [", ".join(sorted(set(frame[column].dropna()))) for column in ("dataset", "model")]
     if spec is not None and spec.provenance.get("created"):
         facts.append(f"started {spec.provenance['created']}")
     return Html(
-        f"<h1>{text(name)}: accuracy under pruning, with randomized labels</h1>\n"
-        f'<p class="meta">{text(" · ".join(facts))}</p>\n'
+        f"<h1>{text(data.name)}: accuracy under pruning, with randomized labels</h1>\n"
+        f'<p class="meta">{text(" · ".join(filter(None, facts)))}</p>\n'
         f'<p class="headline">{text(headline(frame))}</p>\n<p class="note">{text(RULE)}</p>'
     )
 
 
-def _warnings(frame: pd.DataFrame) -> Html:
-    found = warnings(frame)
+def _warnings(data: ExperimentData) -> Html:
+    found = warnings(data.frame)
     if not found:
         return Html("")
     items = "".join(f"<li>{text(warning)}</li>" for warning in found)
-    unfinished = unfinished_cells(frame)
+    unfinished = unfinished_cells(data.frame)
     listing = Html("")
     if unfinished:
-        shown, note = first_rows(unfinished, _EXPORT)
-        rows = table(("cell", "status", "error"), shown, num_label_columns=3, label="Unfinished cells")
+        rows = Table("Unfinished cells", ("cell", "status", "error"), [*unfinished], num_label_columns=3)
         num_failed = sum(status == "failed" for _, status, _ in unfinished)
         listing = details(
             f"The {len(unfinished)} unfinished cells ({num_failed} failed)",
-            Html(_note(note) + rows),
+            table_block(rows, "unfinished", f"{data.name}-unfinished"),
             is_open=num_failed > 0,
         )
     return Html(
@@ -124,191 +143,69 @@ def _warnings(frame: pd.DataFrame) -> Html:
     )
 
 
-def _summary_table(frame: pd.DataFrame) -> Html:
-    summary = summarize(frame)
-    header = [
-        "p",
-        *("dense" if sparsity is None else f"S = {sparsity:g}" for sparsity in summary.sparsities),
+def _is_shown(section: Section, data: ExperimentData) -> bool:
+    """The published numbers stand beside a sweep of their recipe; of others they say nothing."""
+    return "published" not in section.exhibits or set(data.frame["recipe"].dropna()) == {PUBLISHED_RECIPE}
+
+
+def _contents(titles: Sequence[str]) -> Html:
+    links = "".join(f'<a href="#{_anchor(title)}">{text(title)}</a>' for title in titles)
+    return Html(f'<nav aria-label="Contents">{links}</nav>')
+
+
+def _heading(title: str) -> Html:
+    return Html(f'<h2 id="{_anchor(title)}">{text(title)}</h2>')
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"\W+", "-", title.lower())
+
+
+def _section(section: Section, data: ExperimentData) -> Html:
+    parts = [_heading(section.title), f"<p>{text(section.text)}</p>" if section.text else ""]
+    for name, offered in section.exhibits.items():
+        if len(section.exhibits) > 1:
+            parts.append(f"<h3>{text(EXHIBITS[name].title)}</h3>")
+        parts.append(_exhibit(name, offered, data))
+    return Html("\n".join(parts))
+
+
+def _exhibit(name: str, offered: Mapping[str, tuple[str, ...] | None], data: ExperimentData) -> Html:
+    """An exhibit with its variants: every combination of the options of some controls."""
+    kind = EXHIBITS[name]
+    controls = [
+        control._replace(options=tuple(option for option in control.options if option[0] in values))
+        for control in kind.controls(data)
+        if control.name in offered and len(values := offered[control.name] or control.values) > 1
     ]
-    rows = [[f"{randomization:g}", *map(_summary_text, cells)] for randomization, cells in summary.rows]
-    note = (
-        f"Mean training accuracy by randomization p and target sparsity, ± half the width of its "
-        f"{summary.confidence:.0%} t-interval. {what_is_left_out(summary)}"
-    )
-    return Html(f'{table(header, rows, label="Mean training accuracy")}<p class="note">{text(note)}</p>')
-
-
-def _summary_text(cell: GridCell) -> Html:
-    if cell.num_seeds == 0:
-        return Html("–")
-    small = f"<small>n = {cell.interval.n} of {cell.num_seeds}</small>"
-    if cell.interval.mean is None:
-        return Html(mark(cell.unfinished or "not a number") + small)
-    width = "" if cell.interval.half_width is None else f" ± {cell.interval.half_width:.3f}"
-    state = f"<small>{mark(cell.unfinished)}</small>" if cell.unfinished else ""
-    return Html(f"{cell.interval.mean:.3f}{width}{small}{state}")
-
-
-def _tradeoff(frame: pd.DataFrame, metric: str) -> Html:
-    info = tradeoff.get_tradeoff_info(frame, metric)
-    drop = tradeoff.get_tradeoff_info(frame, metric, relative=True)
-    header = ["p", "sparsity", "mean", "low", "high", "n", "of", "drop", "low", "high", "every seed"]
-    rows = [
-        [
-            f"{line.randomization:g}",
-            sparsity_label(point.sparsity),
-            *(_number(value) for value in point.interval[:3]),
-            point.interval.n,
-            point.num_seeds,
-            *(_number(value) for value in dropped.interval[:3]),
-            ", ".join(f"{value.seed}: {value.value:.4f}" for value in point.values)
-            or point.unfinished
-            or "–",
-        ]
-        for line, dropped_line in zip(info.lines, drop.lines, strict=True)
-        for point, dropped in zip(line.points, dropped_line.points, strict=True)
+    names = [control.name for control in controls]
+    variants = [
+        Variant(choices, kind.exhibit(data, dict(zip(names, choices, strict=True))))
+        for choices in itertools.product(*(control.values for control in controls))
     ]
-    numbers = table(header, rows, num_label_columns=2, label=METRICS[metric])
-    shown = {
-        (value, axis): tradeoff.on_scale(each, scale)
-        for value, each in (("as measured", info), ("drop from parent", drop))
-        for axis, scale in _SPARSITY_AXES.items()
+    return exhibit_block(name, controls, variants, data.name)
+
+
+def _every_cell(data: ExperimentData) -> Html:
+    columns = {
+        "cell_id": "cell",
+        "status": "status",
+        "sparsity_target": "target sparsity",
+        "sparsity": "achieved",
+        "train_accuracy": "training accuracy",
+        "test_accuracy": "test accuracy",
     }
-    variants = [
-        Variant(
-            {"Accuracy": value, "Sparsity axis": axis}, tradeoff.plot_tradeoff(each), tradeoff.caption(each)
-        )
-        for (value, axis), each in shown.items()
-    ]
-    return figure_block(
-        variants[0].figure,
-        variants[0].caption,
-        numbers,
-        name=f"tradeoff-{metric.replace('_', '-')}",
-        variants=variants,
-    )
-
-
-def _heatmap(frame: pd.DataFrame) -> Html:
-    info = grid_heatmap.get_grid_heatmap_info(frame)
-    columns = ["cell_id", "status", "sparsity_target", "sparsity", "train_accuracy", "test_accuracy"]
-    rows = [
-        [cell_id, status, *map(_number, numbers)]
-        for cell_id, status, *numbers in frame[columns].itertuples(index=False, name=None)
-    ]
-    shown, note = every_nth(rows, _EXPORT)
-    header = ["cell", "status", "target sparsity", "achieved", "training accuracy", "test accuracy"]
-    return figure_block(
-        grid_heatmap.plot_grid_heatmap(info),
-        grid_heatmap.caption(info),
-        Html(_note(note) + table(header, shown, num_label_columns=2, label="Every cell")),
-        name="grid",
-        min_width_px=100 + 58 * len(info.sparsities),
-    )
-
-
-def _threshold_table(frame: pd.DataFrame) -> Html:
-    thresholds = compressibility_threshold(frame)
-    tested = frame["sparsity_target"].dropna()
-    if not len(tested):
-        return Html("")
-    seeds = sorted({threshold.seed for threshold in thresholds})
-    by_cell = {(found.randomization, found.seed): found for found in thresholds}
-    rows = [
-        [
-            f"{randomization:g}",
-            *(
-                threshold_text(by_cell[randomization, seed], float(tested.min()))
-                if (randomization, seed) in by_cell
-                else "–"
-                for seed in seeds
-            ),
-        ]
-        for randomization in sorted({found.randomization for found in thresholds})
-    ]
+    rows = list(data.frame[list(columns)].itertuples(index=False, name=None))
+    cells = Table("Every cell", tuple(columns.values()), rows, num_label_columns=2)
     return Html(
-        "<h3>Compressibility threshold s*</h3>\n"
-        + table(["p", *(f"seed {seed}" for seed in seeds)], rows, label="Compressibility threshold")
-        + '<p class="note">The largest tested sparsity such that it and all lower ones, the dense parent '
-        "included, reach a training accuracy of at least 0.99. The grid bounds it: “&lt;” where the parent "
-        "or the lowest sparsity fails already, “≥” where every tested one passes, “?” where an unfinished "
-        "cell stands before the first failure.</p>"
+        _heading("Every cell")
+        + details(f"{len(rows)} cells", table_block(cells, "cells", f"{data.name}-cells"))
+        + "<p>All columns of the result table: <code>rcsweep export</code>.</p>"
     )
 
 
-def threshold_text(threshold: Threshold, lowest_tested: float) -> str:
-    """s* as text: `0.7`, `< 0.5` (left-censored), `≥ 0.9` (right-censored), `? (≥ 0.5)` or `?`."""
-    if threshold.censoring == "left":
-        return f"< {lowest_tested:g}"
-    if threshold.sparsity is None:
-        return "?"
-    at_least = f"≥ {threshold.sparsity:g}"
-    return {"none": f"{threshold.sparsity:g}", "right": at_least}.get(threshold.censoring, f"? ({at_least})")
-
-
-def _curves(frame: pd.DataFrame, history: pd.DataFrame, recipe: Recipe | None) -> Html:
-    infos = [
-        curves.get_curves_info(frame, history, x=scale, recipe=recipe)
-        for scale in curve_scales(frame, recipe)
-    ]
-    info = infos[0]
-    columns: dict[str, pd.Series[Any]] = {}
-    for panel in info.panels:
-        for curve in panel.curves:
-            name = "parent" if curve.sparsity is None else f"S={sparsity_label(curve.sparsity)}"
-            columns[f"p={panel.randomization:g} {name}"] = pd.Series(curve.values, index=curve.steps)
-    numbers = Html("<p>None yet.</p>")
-    if columns:
-        joined = pd.DataFrame(columns).sort_index()
-        every = -(-len(joined) // _MAX_CURVE_ROWS)
-        shown = joined.iloc[::every]
-        rows = [[step, *map(_number, row)] for step, row in zip(shown.index, shown.to_numpy(), strict=True)]
-        note = f"<p>Every {every}. logged step of {len(joined)}.</p>" if every > 1 else ""
-        numbers = Html(note + table(["step", *columns], rows, label="Curves"))
-    variants = [
-        Variant(
-            {"Horizontal axis": each.scale.replace("_seconds", " time")},
-            curves.plot_curves(each),
-            curves.caption(each),
-        )
-        for each in infos
-    ]
-    return figure_block(variants[0].figure, variants[0].caption, numbers, name="curves", variants=variants)
-
-
-def _slots(log: AttemptLog) -> Html:
-    info = slots.get_slots_info(log)
-    rows = [
-        [
-            number + 1,
-            attempt.cell_id,
-            *run.slots[bar.slot],
-            attempt.stack or "",
-            f"{attempt.number} of {attempt.num_attempts}",
-            attempt.outcome,
-            f"{attempt.started - run.started:.3f}",
-            "" if attempt.ended is None else f"{attempt.ended - run.started:.3f}",
-        ]
-        for number, run in enumerate(info.runs)
-        for bar in run.bars
-        for attempt in bar.attempts
-    ]
-    shown, note = every_nth(rows, "analysis.attempts.load_attempts")
-    header = ["run", "cell", "host", "slot", "stack", "attempt", "outcome", "start (s)", "end (s)"]
-    runs = "".join(
-        f"<li>{text(slots.run_title(run, number, len(info.runs)))}</li>"
-        for number, run in enumerate(info.runs)
-    )
-    return figure_block(
-        slots.plot_slots(info),
-        slots.caption(info),
-        Html(f"<ul>{runs}</ul>{_note(note)}{table(header, shown, num_label_columns=7, label='Attempts')}"),
-        name="slots",
-        min_width_px=760,
-    )
-
-
-def _settings(frame: pd.DataFrame, spec: SweepSpec | None) -> Html:
+def _settings(data: ExperimentData) -> Html:
+    spec = data.spec
     if spec is None:
         settings = Html(
             "<p>This folder holds single cells without a sweep.json: their settings are in each cell's "
@@ -320,30 +217,34 @@ def _settings(frame: pd.DataFrame, spec: SweepSpec | None) -> Html:
         grid = "".join(f"<p>{_grid_text(each.to_dict())}</p>" for each in spec.grids)
         settings = Html(
             (f"<h3>Command</h3><pre>{text(command)}</pre>" if command else "")
-            + f"<h3>Grid</h3>{grid}<h3>Recipe</h3>"
-            + table(
-                ("setting", "value"), _flat(recipe_to_dict(spec.recipe)), num_label_columns=2, label="Recipe"
-            )
-            + "<h3>Provenance</h3>"
-            + table(("what", "value"), _flat(provenance), num_label_columns=2, label="Provenance")
-            + "<h3>Versions</h3>"
-            + table(("package", "version"), _flat(versions), num_label_columns=2, label="Versions")
+            + f"<h3>Grid</h3>{grid}"
+            + _values("Recipe", ("setting", "value"), recipe_to_dict(spec.recipe), data.name)
+            + _values("Provenance", ("what", "value"), provenance, data.name)
+            + _values("Versions", ("package", "version"), versions, data.name)
         )
-    done = frame[frame["status"] == "done"]
+    done = data.frame[data.frame["status"] == "done"]
     cost = (
         f"{len(done)} finished cells took {done['wall_seconds'].sum():,.0f} s of their own time in sum, on "
         f"{', '.join(sorted(set(done['device'].dropna()))) or 'no device recorded'}."
     )
     labels = done[["randomization", "seed", "label_sha256", "data_sha256"]].drop_duplicates()
-    rows = [[f"{p:g}", *rest] for p, *rest in labels.itertuples(index=False, name=None)]
-    shown, note = every_nth(rows, _EXPORT)
-    hashes = table(
-        ("p", "seed", "labels, SHA-256", "data, SHA-256"), shown, num_label_columns=4, label="Hashes"
-    )
+    rows = list(labels.itertuples(index=False, name=None))
+    hashes = Table("Hashes", ("p", "seed", "labels, SHA-256", "data, SHA-256"), rows, num_label_columns=4)
     return Html(
-        f"<h2>Settings and provenance</h2><p>{text(cost)}</p>{settings}"
-        f"{details(f'Label and data hashes ({len(rows)} label vectors)', Html(_note(note) + hashes))}"
+        f"{_heading('Settings and provenance')}<p>{text(cost)}</p>{settings}"
+        + details(
+            f"Label and data hashes ({len(rows)} label vectors)",
+            table_block(hashes, "hashes", f"{data.name}-hashes"),
+        )
     )
+
+
+def _values(title: str, header: tuple[str, str], values: Mapping[str, Any], name: str) -> Html:
+    rows: list[tuple[object, ...]] = [*_flat(values)]
+    block = table_block(
+        Table(title, header, rows, num_label_columns=2), title.lower(), f"{name}-{title.lower()}"
+    )
+    return Html(f"<h3>{title}</h3>{block}")
 
 
 def _grid_text(grid: Mapping[str, Any]) -> Html:
@@ -369,7 +270,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 def _note(sentence: str) -> Html:
     return Html(f"<p>{text(sentence)}</p>" if sentence else "")
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None or pd.isna(value) else f"{value:.4f}"

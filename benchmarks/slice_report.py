@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.published import RECIPE, TRAIN_ACCURACY
 from rc_core.experiment import COLUMNS, RECORD_FILE, read_record
 from rc_core.recipes import Preset
 from rc_core.storage import Storage
@@ -25,7 +26,7 @@ def write_reports(folder: Storage, chosen: Preset, seed: int, failures: Mapping[
     records = [read_record(folder.folder(name)) for name in folder.names() if is_cell(folder, name)]
     rows = [record["row"] for record in records if record is not None]
     folder.write(TABLE_FILE, table_csv(rows).encode())
-    published = published_accuracies() if chosen.recipe.name == "paper" else None
+    published = TRAIN_ACCURACY if chosen.recipe.name == RECIPE else None
     folder.write(COMPARISON_FILE, comparison(rows, chosen, seed, published, failures).encode())
 
 
@@ -41,15 +42,6 @@ def table_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def published_accuracies() -> Published | None:
-    """Published training accuracies by randomization and sparsity; None where analysis cannot be imported."""
-    try:
-        from analysis.published import TRAIN_ACCURACY
-    except ImportError:
-        return None
-    return TRAIN_ACCURACY
 
 
 def comparison(
@@ -76,14 +68,8 @@ def comparison(
         f"{len(rows)} of {len(grid.randomizations) * (1 + len(grid.sparsities))} cells are finished.",
         "",
     ]
-    if chosen.recipe.name != "paper":
-        lines += ["The published table is of the recipe `paper`; there is nothing to compare with.", ""]
-    elif published is None:
-        lines += [
-            "The published table could not be read here (it needs pandas). Where it can be:",
-            f"`python -m benchmarks.paper_slices --out DIR --seed {seed} --report-only`",
-            "",
-        ]
+    if published is None:
+        lines += [f"The published table is of the recipe `{RECIPE}`; there is nothing to compare with.", ""]
     else:
         lines += ["Each entry: ours, the published one (one run), the difference.", ""]
     header = ["p", "dense", *(f"S = {sparsity:g}" for sparsity in grid.sparsities)]

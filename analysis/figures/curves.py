@@ -124,7 +124,7 @@ def plot_curves(
         info = get_curves_info(source, history, metric, by, x=x, recipe=recipe)
     num_panels = len(info.panels)
     plot_px = num_panels * (_PANEL_PX + _GAP_PX) - _GAP_PX
-    margin = {"l": 50, "r": 86, "t": 60, "b": 50}
+    margin = {"l": 50, "r": 86, "t": 34, "b": 50}
     figure = theme.new_figure(height=max(plot_px, 0) + margin["t"] + margin["b"], margin=margin)
     if not info.panels:
         return theme.note(figure, "No finished cell has curves yet.")
@@ -199,8 +199,8 @@ def _line(
     if curve.start is not None:
         places, values = [curve.start[0], *places], [curve.start[1], *values]
     return go.Scatter(
-        x=[place / unit for place in places],
-        y=values,
+        x=theme.compact([place / unit for place in places]),
+        y=theme.compact(values),
         mode="lines",
         xaxis=f"x{suffix}",
         yaxis=f"y{suffix}",

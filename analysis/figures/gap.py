@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from analysis.figures import level_lines, panels, theme
 from analysis.figures.level_lines import QuantityPanel, summarize_quantity
 from analysis.figures.panels import Panel
+from analysis.figures.seed_lines import mean_hover
 from analysis.generalization import generalization_gap, noisy_test_error
 from analysis.grid import summarize, what_is_left_out
 from analysis.memorization import number_of_classes
@@ -119,9 +120,9 @@ def _draw_dense(figure: go.Figure, panel: Panel, gap: QuantityPanel) -> None:
             ticktext=[f"{level:g}" for level in levels],
             range=[-0.05, 1.05],
         ),
-        theme.axis("", range=level_lines.y_range(gap), nticks=6),
+        theme.axis("", range=level_lines.y_range(gap), nticks=8),
     )
-    figure.add_annotation(panels.title(f"dense networks: {gap.title}", panel))
+    figure.add_annotation(panels.title("the same of dense networks", panel))
     if not any(cell.values for cell in dense):
         figure.add_annotation(panels.inner_note("no dense network is finished", panel))
         return
@@ -139,7 +140,10 @@ def _draw_dense(figure: go.Figure, panel: Panel, gap: QuantityPanel) -> None:
                 "thickness": 1.5,
                 "width": 7,
             },
-            text=[level_lines.hover_of_mean(cell, gap) for cell in dense],
+            text=[
+                mean_hover(cell.randomization, level_lines.line_point(cell), gap.title, summary.confidence)
+                for cell in dense
+            ],
             hovertemplate="%{text}<extra></extra>",
             name="mean, dense",
             **panel.axes,

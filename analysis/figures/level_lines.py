@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from analysis.figures import panels, theme
 from analysis.figures.panels import Panel
+from analysis.figures.seed_lines import LinePoint, end_labels, last_mean, line_traces
 from analysis.grid import GridCell, GridSummary, summarize
 
 PANEL_PX = 210
@@ -79,32 +80,6 @@ def what_is_undefined(quantities: Sequence[QuantityPanel]) -> str:
     return f"Not defined: {'; '.join(parts)}." if parts else ""
 
 
-def closed_bands(
-    points: Sequence[tuple[float, float | None, float | None]], value_range: tuple[float, float] | None = None
-) -> tuple[list[float | None], list[float | None]]:
-    """Closed polygons around intervals (x, low, high), as x and y with None between two polygons.
-
-    A point without bounds ends a polygon. Bounds are cut to `value_range`.
-    """
-    lowest, highest = value_range or (float("-inf"), float("inf"))
-    runs: list[list[tuple[float, float, float]]] = [[]]
-    for x, low, high in points:
-        if low is None or high is None:
-            runs.append([])
-        else:
-            runs[-1].append((x, min(max(low, lowest), highest), min(max(high, lowest), highest)))
-    xs: list[float | None] = []
-    ys: list[float | None] = []
-    for run in filter(None, runs):
-        if xs:
-            xs.append(None)
-            ys.append(None)
-        forth = [x for x, _, _ in run]
-        xs += [*forth, *reversed(forth), forth[0]]
-        ys += [*(high for _, _, high in run), *(low for _, low, _ in reversed(run)), run[0][2]]
-    return xs, ys
-
-
 def draw_panel(figure: go.Figure, panel: Panel, quantity: QuantityPanel, *, is_last: bool) -> None:
     """Draw one quantity into a panel of a figure: one line per randomization, over target sparsity."""
     summary = quantity.summary
@@ -122,7 +97,7 @@ def draw_panel(figure: go.Figure, panel: Panel, quantity: QuantityPanel, *, is_l
             range=[-0.03 * reach, 1.03 * reach],
             tickangle=0,
         ),
-        theme.axis("", range=y_range(quantity), nticks=6),
+        theme.axis("", range=y_range(quantity), nticks=8),
     )
     figure.add_annotation(panels.title(quantity.title, panel))
     if not quantity.has_values:
@@ -134,16 +109,32 @@ def draw_panel(figure: go.Figure, panel: Panel, quantity: QuantityPanel, *, is_l
     for (randomization, cells), style in zip(
         summary.rows, theme.level_styles(len(summary.randomizations)), strict=True
     ):
-        asked = [cell for cell in cells if cell.num_seeds]
-        figure.add_traces(_line_traces(asked, style, panel, quantity))
-        if present := [cell for cell in asked if cell.interval.mean is not None]:
-            ends.append(
-                (f"p = {randomization:g}", _x(present[-1].sparsity), present[-1].interval.mean or 0.0)
+        points = [line_point(cell) for cell in cells if cell.num_seeds]
+        figure.add_traces(
+            line_traces(
+                randomization,
+                points,
+                style,
+                quantity=quantity.title,
+                confidence=summary.confidence,
+                value_range=quantity.value_range,
+                dot_px=7,
+                axes=panel.axes,
             )
+        )
+        if end := last_mean(randomization, points):
+            ends.append(end)
     low, high = y_range(quantity)
-    heights = theme.spread([mean for _, _, mean in ends], 0.09 * (high - low), low, high)
-    for (text, x, _), height in zip(ends, heights, strict=True):
-        figure.add_annotation(theme.end_label(text, x, height, **panel.refs))
+    end_notes, leaders = end_labels(ends, max(places), 0.08 * (high - low), low, high, panel.refs)
+    figure.update_layout(
+        annotations=[*figure.layout.annotations, *end_notes], shapes=[*figure.layout.shapes, *leaders]
+    )
+
+
+def line_point(cell: GridCell) -> LinePoint:
+    """A point of the grid as it stands on a line."""
+    place = _x(cell.sparsity)
+    return LinePoint(cell.sparsity, place, cell.values, cell.interval, cell.num_seeds, cell.unfinished)
 
 
 def _x(sparsity: float | None) -> float:
@@ -164,70 +155,6 @@ def y_range(quantity: QuantityPanel) -> list[float]:
         low, high = max(low, quantity.value_range[0]), min(high, quantity.value_range[1])
     room = 0.06 * (high - low) or 0.5 * abs(high) or 0.1
     return [low - room, high + room]
-
-
-def _line_traces(
-    cells: Sequence[GridCell], style: theme.LevelStyle, panel: Panel, quantity: QuantityPanel
-) -> list[go.Scatter]:
-    name = f"p = {cells[0].randomization:g}" if cells else ""
-    points = [(_x(cell.sparsity), cell.interval.low, cell.interval.high) for cell in cells]
-    band_x, band_y = closed_bands(points, quantity.value_range)
-    dots = [(cell, value) for cell in cells for value in cell.values]
-    band = go.Scatter(
-        x=band_x,
-        y=band_y,
-        fill="toself",
-        fillcolor=theme.translucent(style.color, 0.16),
-        line={"width": 0.5, "color": theme.translucent(style.color, 0.5)},
-        mode="lines",
-        hoverinfo="skip",
-        name=f"interval, {name}",
-        **panel.axes,
-    )
-    mean = go.Scatter(
-        x=[_x(cell.sparsity) for cell in cells],
-        y=[cell.interval.mean for cell in cells],
-        mode="lines",
-        connectgaps=False,
-        line={"color": style.color, "width": 2.5},
-        name=f"mean, {name}",
-        text=[hover_of_mean(cell, quantity) for cell in cells],
-        hovertemplate="%{text}<extra></extra>",
-        **panel.axes,
-    )
-    seeds = go.Scatter(
-        x=[_x(cell.sparsity) for cell, _ in dots],
-        y=[value.value for _, value in dots],
-        mode="markers",
-        marker={
-            "color": style.color,
-            "symbol": style.symbol,
-            "size": 7,
-            "line": {"color": theme.PAPER, "width": 1},
-        },
-        name=f"seeds, {name}",
-        text=[
-            f"{name}, S = {_x(cell.sparsity):g}, seed {value.seed}<br>{quantity.title}: {value.value:.4f}"
-            for cell, value in dots
-        ],
-        hovertemplate="%{text}<extra></extra>",
-        **panel.axes,
-    )
-    return [band, mean, seeds] if band_x else [mean, seeds]
-
-
-def hover_of_mean(cell: GridCell, quantity: QuantityPanel) -> str:
-    """What is told of a mean under the pointer."""
-    interval = cell.interval
-    mean = "none" if interval.mean is None else f"{interval.mean:.4f}"
-    bounds = ""
-    if interval.low is not None:
-        bounds = f"<br>{quantity.summary.confidence:.0%} interval {interval.low:.4f} to {interval.high:.4f}"
-    state = f" ({cell.unfinished})" if cell.unfinished else ""
-    return (
-        f"p = {cell.randomization:g}, S = {_x(cell.sparsity):g}<br>{quantity.title}: mean {mean}{bounds}"
-        f"<br>n = {interval.n} of {cell.num_seeds}{state}"
-    )
 
 
 def plot_quantities(quantities: Sequence[QuantityPanel], nothing: str) -> go.Figure:

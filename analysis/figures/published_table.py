@@ -12,8 +12,6 @@ from analysis.figures import theme
 from analysis.figures.interval_rows import IntervalRow, plot_rows
 from analysis.grid import GridCell, summarize
 
-PAPER_RECIPE = "paper"
-
 
 class PublishedCell(NamedTuple):
     """One point of the grid that the published table has, too.
@@ -47,7 +45,7 @@ class PublishedTableInfo(NamedTuple):
     @property
     def repeats_the_paper(self) -> bool:
         """Whether every cell was run with the paper's recipe, so that the numbers may be compared."""
-        return self.recipes == (PAPER_RECIPE,)
+        return self.recipes == (published.RECIPE,)
 
 
 def get_published_table_info(frame: pd.DataFrame, confidence: float = 0.95) -> PublishedTableInfo:
@@ -87,8 +85,8 @@ def caption(info: PublishedTableInfo) -> str:
     how_far = "The recipe is the paper's: the numbers may be compared."
     if not info.repeats_the_paper:
         how_far = (
-            f"The recipe is {recipes}, not {PAPER_RECIPE}: data, network and schedule differ, so only the "
-            "order and the shape may be compared, not the numbers."
+            f"The recipe is {recipes}, not {published.RECIPE}: data, network and schedule differ, so only "
+            "the order and the shape may be compared, not the numbers."
         )
     num_seeds = sum(cell.ours.num_seeds for cell in info.cells)
     num_done = sum(cell.ours.num_done for cell in info.cells)
@@ -118,8 +116,9 @@ def plot_published_table(source: PublishedTableInfo | pd.DataFrame) -> go.Figure
         value_range=(-0.03, 1.04),
     )
     if not info.repeats_the_paper:
+        ours = ", ".join(info.recipes) or "?"
         figure.add_annotation(
-            text=f"recipe {', '.join(info.recipes) or '?'}, not {PAPER_RECIPE}: compare order, not numbers",
+            text=f"recipe {ours}, not {published.RECIPE}: compare order, not numbers",
             x=0,
             y=1,
             xref="paper",

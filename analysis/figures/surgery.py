@@ -62,17 +62,15 @@ class SurgeryInfo(NamedTuple):
     num_cells_asked: int
 
 
-def choose_parent(frame: pd.DataFrame) -> str | None:
-    """The parent to show when nobody names one, by a rule that looks at no result.
+def pruned_parents(frame: pd.DataFrame) -> list[str]:
+    """Parents with a finished pruning, in an order that looks at no result.
 
-    Of those with a finished pruning: highest randomization, then lowest seed. None where nothing is pruned
-    yet.
+    By descending randomization, then ascending seed: where most is random the surgery has most to do. The
+    first is shown when nobody names one.
     """
     pruned = frame[(frame["status"] == "done") & (frame["phase"] != "train")]
-    if not len(pruned):
-        return None
-    first = pruned.sort_values(["randomization", "seed"], ascending=[False, True], kind="stable").iloc[0]
-    return str(first["parent_id"])
+    ordered = pruned.sort_values(["randomization", "seed"], ascending=[False, True], kind="stable")
+    return [str(parent_id) for parent_id in ordered["parent_id"].unique()]
 
 
 def get_surgery_info(
@@ -88,13 +86,13 @@ def get_surgery_info(
         frame: as of `analysis.results.load`.
         history: as of `analysis.results.load_history`.
         layers: as of `analysis.layers.load_layers`; cells may be missing.
-        parent_id: cell id of a training; None takes `choose_parent`.
+        parent_id: cell id of a training; None takes the first of `pruned_parents`.
         cell_ids: which of its prunings; None means all.
 
     Raises:
         ValueError: the parent has no pruning in the table.
     """
-    parent = choose_parent(frame) if parent_id is None else parent_id
+    parent = next(iter(pruned_parents(frame)), None) if parent_id is None else parent_id
     if parent is None:
         return SurgeryInfo("", float("nan"), (), 0)
     asked = frame[frame["parent_id"] == parent]
@@ -180,7 +178,7 @@ def plot_surgery(
     last_step = max(cell.steps[-1] for cell in info.cells)
     steps = theme.axis("", range=[0, 1.02 * last_step], nticks=6)
     for place, text, title in (
-        (places[0], "sparsity: actual, target dotted", ""),
+        (places[0], f"{info.parent_id}: sparsity, target dotted", ""),
         (places[num_cells + 1], "update probability", "pruning step"),
     ):
         x = theme.axis(title, range=[0, 1.02 * last_step], nticks=6)
@@ -247,8 +245,8 @@ def _line(
     width: float = 2,
 ) -> go.Scatter:
     return go.Scatter(
-        x=cell.steps,
-        y=values,
+        x=theme.compact(cell.steps),
+        y=theme.compact(values),
         mode="lines",
         line={"color": color, "dash": dash, "width": width},
         name=f"{name}, S = {cell.sparsity:g}",

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 
 FONT_FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', Arial, sans-serif"
@@ -69,6 +72,8 @@ _CIVIDIS_DARK = (0.48, 1.0)
 _NUM_LEVEL_COLORS = 61
 # Width of a character of a tick label, as a share of the axis on a narrow page.
 _CHARACTER_SHARE = 0.029
+# Length of a line of a sentence in the place of a figure, on a narrow page.
+_NOTE_CHARACTERS = 44
 # Alternating filled and open shapes, so that neighbours differ in grey, too.
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star", "cross", "hexagon")
 
@@ -197,8 +202,16 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
     return result
 
 
+def compact(places: Sequence[float | None]) -> NDArray[np.float32]:
+    """Coordinates to 7 digits, None as not a number: a page holds them in a quarter of the space.
+
+    Arrays are checked, and written into a page, as a whole; there may be thousands of points.
+    """
+    return np.array(places, dtype=np.float32)
+
+
 def end_label(text: str, x: float, y: float, **place: Any) -> dict[str, Any]:
-    """Annotation right of a line's end; its text has the ink's contrast whatever the line's colour."""
+    """Annotation right of a line's end; its text has the figure's ink, whatever the line's colour."""
     return {
         "x": x,
         "y": y,
@@ -207,7 +220,6 @@ def end_label(text: str, x: float, y: float, **place: Any) -> dict[str, Any]:
         "xanchor": "left",
         "yanchor": "middle",
         "xshift": 10,
-        "font": {"size": 13, "color": INK},
     } | place
 
 
@@ -274,7 +286,7 @@ def note(figure: go.Figure, text: str) -> go.Figure:
     """The figure with a sentence in its middle instead of axes: for what has nothing to show yet."""
     figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False}, height=160)
     figure.add_annotation(
-        text=text,
+        text="<br>".join(textwrap.wrap(text, _NOTE_CHARACTERS)),
         x=0.5,
         y=0.5,
         xref="paper",

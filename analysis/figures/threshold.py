@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,6 +13,8 @@ from analysis.censored_median import CensoredMedian, censored_median
 from analysis.figures import panels, theme
 from analysis.figures.panels import Panel
 from analysis.statistics import Threshold, compressibility_threshold
+
+Censoring = Literal["none", "left", "right", "missing"]
 
 _PANEL_PX = 280
 # Part of the distance between two randomizations over which the seeds of one are spread.
@@ -184,15 +186,26 @@ def _draw(
         )
 
 
+def threshold_text(censoring: Censoring, sparsity: float | None, lowest: float) -> str:
+    """s* as text: `0.7`, `< 0.5` (left-censored), `≥ 0.9` (right-censored), `? (≥ 0.5)` or `?`.
+
+    Args:
+        censoring: of a threshold or a median of some.
+        sparsity: of the same.
+        lowest: tested sparsity.
+    """
+    if censoring == "left":
+        return f"< {lowest:g}"
+    if sparsity is None:
+        return "?"
+    at_least = f"≥ {sparsity:g}"
+    return {"none": f"{sparsity:g}", "right": at_least, "missing": f"? ({at_least})"}[censoring]
+
+
 def median_text(level: ThresholdLevel, lowest: float) -> str:
     """Three lines: what it is, the median, censored or not, and n."""
     median, num_seeds = level.median, len(level.thresholds)
-    value = {
-        "none": f"{median.sparsity or 0.0:g}",
-        "left": f"< {lowest:g}",
-        "right": f"≥ {median.sparsity or 0.0:g}",
-        "missing": "?",
-    }[median.censoring]
+    value = threshold_text(median.censoring, median.sparsity, lowest)
     count = f"n = {median.n}" if median.n == num_seeds else f"{median.n} of {num_seeds}"
     return f"median<br><b>{value}</b><br>{count}"
 

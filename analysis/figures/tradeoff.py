@@ -6,13 +6,13 @@ import math
 import textwrap
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.figures import theme
+from analysis.figures.seed_lines import LinePoint, closed_bands, end_labels, last_mean, line_traces
 from analysis.grid import METRICS, GridCell, SeedValue, summarize, what_is_left_out
-from analysis.statistics import Interval, mean_interval
+from analysis.statistics import mean_interval
 
 Scale = Literal["sparsity", "halvings"]
 
@@ -21,26 +21,6 @@ SCALES: dict[Scale, str] = {
     "sparsity": "target sparsity S (masked / prunable weights)",
     "halvings": "target sparsity S, spaced by −log₂(1 − S)",
 }
-
-
-class TradeoffPoint(NamedTuple):
-    """One sparsity of a line.
-
-    Attributes:
-        sparsity: target; None is the dense parent.
-        x: place on the sparsity axis: the target (dense 0), or how often its kept weights are halved.
-        values: every finished seed; the metric, or by how much it is below the seed's own parent.
-        interval: mean and t-interval.
-        num_seeds: cells asked for.
-        unfinished: in words, e.g. `1 failed`; empty where every cell is finished.
-    """
-
-    sparsity: float | None
-    x: float
-    values: tuple[SeedValue, ...]
-    interval: Interval
-    num_seeds: int
-    unfinished: str
 
 
 class TradeoffLine(NamedTuple):
@@ -53,7 +33,7 @@ class TradeoffLine(NamedTuple):
     """
 
     randomization: float
-    points: tuple[TradeoffPoint, ...]
+    points: tuple[LinePoint, ...]
     control: float | None
 
 
@@ -123,9 +103,7 @@ def get_tradeoff_info(
             num_unpaired += len(cell.values) - len(values)
             interval = mean_interval((value.value for value in values), confidence)
             place = axis_place(cell.sparsity, "sparsity")
-            points.append(
-                TradeoffPoint(cell.sparsity, place, values, interval, cell.num_seeds, cell.unfinished)
-            )
+            points.append(LinePoint(cell.sparsity, place, values, interval, cell.num_seeds, cell.unfinished))
         control = 0.0 if relative else mean_interval(parents.values(), confidence).mean
         lines.append(TradeoffLine(randomization, tuple(points), control if parents else None))
     left_out = what_is_left_out(summary)
@@ -214,12 +192,20 @@ def plot_tradeoff(
     # All at once: plotly checks every earlier trace again for each one that is added.
     traces: list[Any] = []
     for line, style in zip(info.lines, theme.level_styles(len(info.lines)), strict=True):
-        traces += _band(line, style.color, info.bounds)
         traces += _control(line, style.color, last)
-        traces += [_mean(line, style, info), _dots(line, style, info)]
+        traces += line_traces(
+            line.randomization,
+            line.points,
+            style,
+            quantity=info.quantity,
+            confidence=info.confidence,
+            value_range=info.bounds,
+        )
     figure.add_traces(traces)
     y_range = _y_range(info)
-    annotations, shapes = _end_labels(info, last, y_range)
+    ends = filter(None, (last_mean(line.randomization, line.points) for line in info.lines))
+    low, high = max(y_range[0], info.bounds[0]), min(y_range[1], info.bounds[1])
+    annotations, shapes = end_labels([*ends], last, 0.055 * (high - low), low, high)
     label_px = 18 + 8 * max(len(label["text"]) for label in annotations)
     figure.update_layout(annotations=annotations, shapes=shapes, margin_r=max(label_px, 70))
     labels = ["0<br>dense" if sparsities[place] is None else f"{sparsities[place]:g}" for place in places]
@@ -243,52 +229,10 @@ def _y_range(info: TradeoffInfo) -> list[float]:
     if not info.is_relative:
         return [-0.02, 1.03]
     points = [point for line in info.lines for point in line.points]
-    _, ys = band_polygon(tuple(points), info.bounds)
+    _, ys = closed_bands([(point.x, *point.interval[1:3]) for point in points], info.bounds)
     shown = [value.value for point in points for value in point.values] + [y for y in ys if y is not None]
     low, high = min(0.0, *shown), max(0.1, *shown)
     return [low - 0.03 * (high - low), high + 0.03 * (high - low)]
-
-
-def band_polygon(
-    points: tuple[TradeoffPoint, ...], bounds: tuple[float, float] = (0.0, 1.0)
-) -> tuple[list[float | None], list[float | None]]:
-    """Closed polygon(s) around the intervals, cut at the bounds, as x and y; None stands between parts."""
-    runs: list[list[TradeoffPoint]] = [[]]
-    for point in points:
-        if point.interval.half_width is None:
-            runs.append([])
-        else:
-            runs[-1].append(point)
-    xs: list[float | None] = []
-    ys: list[float | None] = []
-    for run in filter(None, runs):
-        if xs:
-            xs.append(None)
-            ys.append(None)
-        lows = [max(point.interval.low or 0.0, bounds[0]) for point in run]
-        highs = [min(point.interval.high or 0.0, bounds[1]) for point in run]
-        forth = [point.x for point in run]
-        xs += [*forth, *reversed(forth), forth[0]]
-        ys += [*highs, *reversed(lows), highs[0]]
-    return xs, ys
-
-
-def _band(line: TradeoffLine, color: str, bounds: tuple[float, float]) -> list[go.Scatter]:
-    xs, ys = band_polygon(line.points, bounds)
-    if not xs:
-        return []
-    return [
-        go.Scatter(
-            x=xs,
-            y=ys,
-            fill="toself",
-            fillcolor=theme.translucent(color, 0.16),
-            line={"width": 0.5, "color": theme.translucent(color, 0.5)},
-            mode="lines",
-            hoverinfo="skip",
-            name=f"interval, p = {line.randomization:g}",
-        )
-    ]
 
 
 def _control(line: TradeoffLine, color: str, last: float) -> list[go.Scatter]:
@@ -304,77 +248,3 @@ def _control(line: TradeoffLine, color: str, last: float) -> list[go.Scatter]:
             name=f"dense parents, p = {line.randomization:g}",
         )
     ]
-
-
-def _mean(line: TradeoffLine, style: theme.LevelStyle, info: TradeoffInfo) -> go.Scatter:
-    return go.Scatter(
-        x=[point.x for point in line.points],
-        y=[point.interval.mean for point in line.points],
-        mode="lines",
-        connectgaps=False,
-        line={"color": style.color, "width": 2.5},
-        name=f"mean, p = {line.randomization:g}",
-        text=[_hover_of_mean(line, point, info) for point in line.points],
-        hovertemplate="%{text}<extra></extra>",
-    )
-
-
-def _hover_of_mean(line: TradeoffLine, point: TradeoffPoint, info: TradeoffInfo) -> str:
-    interval = point.interval
-    word = "mean drop" if info.is_relative else "mean"
-    mean = "none" if interval.mean is None else f"{interval.mean:.3f}"
-    bounds = (
-        ""
-        if interval.low is None
-        else f"<br>{info.confidence:.0%} interval {interval.low:.3f} to {interval.high:.3f}"
-    )
-    state = f" ({point.unfinished})" if point.unfinished else ""
-    return (
-        f"p = {line.randomization:g}, S = {point.sparsity or 0:g}<br>{word} {mean}{bounds}"
-        f"<br>n = {interval.n} of {point.num_seeds}{state}"
-    )
-
-
-def _dots(line: TradeoffLine, style: theme.LevelStyle, info: TradeoffInfo) -> go.Scatter:
-    dots = [(point, value) for point in line.points for value in point.values]
-    return go.Scatter(
-        # Arrays are checked, and written into a page, as a whole; there may be thousands of dots.
-        x=np.array([point.x for point, _ in dots]),
-        y=np.array([value.value for _, value in dots]),
-        mode="markers",
-        marker={
-            "color": style.color,
-            "symbol": style.symbol,
-            "size": 8,
-            "line": {"color": theme.PAPER, "width": 1},
-        },
-        name=f"seeds, p = {line.randomization:g}",
-        # The same in every variant of the figure, so that a page holds it once; the value comes from y.
-        text=[
-            f"S = {point.sparsity or 0:g}, seed {value.seed}"
-            + ("" if value.achieved_sparsity is None else f", achieved {value.achieved_sparsity:.3f}")
-            for point, value in dots
-        ],
-        hovertemplate=f"p = {line.randomization:g}, %{{text}}"
-        f"<br>{'drop ' if info.is_relative else ''}%{{y:.4f}}<extra></extra>",
-    )
-
-
-def _end_labels(
-    info: TradeoffInfo, last: float, y_range: list[float]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Annotations beside the axes, and leaders to those of lines that end before the last sparsity."""
-    ends = [
-        (line, [point for point in line.points if point.interval.mean is not None][-1])
-        for line in info.lines
-        if any(point.interval.mean is not None for point in line.points)
-    ]
-    low, high = max(y_range[0], info.bounds[0]), min(y_range[1], info.bounds[1])
-    means = [point.interval.mean or 0.0 for _, point in ends]
-    labels, leaders = [], []
-    heights = theme.spread(means, 0.055 * (high - low), low, high)
-    for (line, point), mean, height in zip(ends, means, heights, strict=True):
-        labels.append(theme.end_label(f"p = {line.randomization:g}", last, height))
-        if point.x < last:
-            leaders.append(theme.leader(point.x, mean, last, height))
-    return labels, leaders

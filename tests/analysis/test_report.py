@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -7,17 +9,24 @@ from typing import Any
 
 import pytest
 
+from analysis.exhibits.gallery import EXHIBITS
 from analysis.headline import headline, unfinished_cells, warnings
 from analysis.html_page import Html, page, table, text
-from analysis.report import build_report, threshold_text, write_report
+from analysis.report import SECTIONS, build_report, write_report
 from analysis.results import load, rows_to_frame
-from analysis.statistics import Threshold
 from rc_core.cells import Cell, Grid
+from rc_core.recipes import preset
 
 SMALL = Grid(randomizations=(0.0, 1.0), sparsities=(0.5, 0.9), seeds=(42,))
 PAIR = Grid(randomizations=(0.0, 1.0), sparsities=(0.9,), seeds=(42, 43))
 
 ATTRIBUTE_WITH_ADDRESS = re.compile(r"""(?:src|href)\s*=\s*\\?["'`]?\s*(?:https?:)?//""", re.IGNORECASE)
+
+
+def data_of(html: str) -> dict[str, Any]:
+    """What the page's data scripts hold, by their names."""
+    found = re.findall(r'<script type="application/json" id="([a-z0-9-]+)">(.*?)</script>', html)
+    return {name: json.loads(content) for name, content in found}
 
 
 def without_library(html: str) -> str:
@@ -93,7 +102,13 @@ def test_five_seeds_without_flaw_have_no_warning(make_sweep: Any) -> None:
 
 
 def test_report_is_one_file_without_any_remote_address(make_sweep: Any, tmp_path: Path) -> None:
-    out = write_report(make_sweep(num_points=50), tmp_path / "deep" / "report.html")
+    grid = Grid(
+        randomizations=(0.0, 0.25, 0.5, 0.75, 1.0),
+        sparsities=(0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97),
+        seeds=(42, 43),
+    )
+    folder = make_sweep(grid=grid, accuracy=lambda cell: 0.1 + 0.9 / (1 + cell.seed % 7), num_points=50)
+    out = write_report(folder, tmp_path / "deep" / "report.html")
     html = out.read_text(encoding="utf-8")
     assert len(html.encode()) < 6_000_000
     assert not ATTRIBUTE_WITH_ADDRESS.search(html)
@@ -109,25 +124,80 @@ def test_report_is_one_file_without_any_remote_address(make_sweep: Any, tmp_path
     assert [file.name for file in out.parent.iterdir()] == ["report.html"]
 
 
-def test_report_holds_numbers_settings_and_provenance(make_sweep: Any) -> None:
+def test_report_holds_every_exhibit_settings_and_provenance(make_sweep: Any) -> None:
     html = without_library(build_report(make_sweep()))
     assert "mean paired difference +0.833" in html
     assert "label noise itself" in html
-    for name in ("train-accuracy", "accuracy-kept", "accuracy-redrawn", "test-accuracy"):
-        assert f'id="figure-tradeoff-{name}"' in html
-    assert 'id="figure-grid"' in html
-    assert 'id="figure-curves"' in html
-    assert html.count("Numbers behind this figure") == 7
-    assert "0.133 ± 0.050<small>n = 3 of 3</small>" in html
-    assert '<td class="label">train.num_steps</td><td class="label">600</td>' in html
-    assert '<td class="label">torch</td><td class="label">2.14.0</td>' in html
+    shown = [*EXHIBITS]
+    shown.remove("published")  # the recipe is not the paper's
+    assert re.findall(r'<figure id="figure-([a-z]+)">', html) == shown
+    assert html.count("Numbers behind this figure") == len(shown)
+    for name in shown:
+        assert EXHIBITS[name].title in html
+    assert "<tr><td>train.num_steps<td>600\n" in html
+    assert "<tr><td>torch<td>2.14.0\n" in html
     assert "d" * 64 in html
     assert "00042" + "b" * 59 in html
     assert "randomizations 0, 0.5, 1; sparsities 0.5, 0.7, 0.8, 0.9, 0.95; seeds 42, 43, 44" in html
     assert "54 finished cells took 135 s of their own time" in html
-    figures = re.findall(r'<script type="application/json" id="data-[a-z-]+">(.*?)</script>', html)
-    assert len(figures) == 7
-    assert all({"data", "layout"} <= json.loads(figure).keys() for figure in figures)
+    figures = [content for name, content in data_of(html).items() if name.startswith("data-")]
+    assert len(figures) == len(shown)
+    assert all({"data", "layout"} <= figure.keys() for figure in figures)
+    links = re.findall(r'<a href="#([a-z-]+)">', html)
+    assert links == re.findall(r'<h2 id="([a-z-]+)">', html)
+    assert links[-2:] == ["every-cell", "settings-and-provenance"]
+
+
+def test_every_exhibit_has_a_place_in_the_report() -> None:
+    assert sorted(name for section in SECTIONS for name in section.exhibits) == sorted(EXHIBITS)
+
+
+def test_published_numbers_stand_beside_their_recipe_only(make_sweep: Any) -> None:
+    html = build_report(make_sweep(grid=SMALL, recipe=preset("paper").recipe))
+    assert 'id="figure-published"' in html
+    assert "The recipe is the paper&#x27;s" in html
+
+
+def test_csv_holds_the_whole_table_unrounded(make_sweep: Any) -> None:
+    grid = Grid(randomizations=(0.0, 1.0), sparsities=(0.5, 0.9), seeds=tuple(range(100)))
+
+    def accuracy(cell: Cell) -> float:
+        return 1 - cell.seed / 300
+
+    html = without_library(build_report(make_sweep("many", grid, accuracy=accuracy)))
+    content = data_of(html)
+    cells = list(csv.DictReader(io.StringIO(content["csv-cells"])))
+    assert len(cells) == 600
+    assert next(row for row in cells if row["cell"] == "train-p0.00-s7") == {
+        "cell": "train-p0.00-s7",
+        "status": "done",
+        "target sparsity": "",
+        "achieved": "",
+        "training accuracy": repr(1 - 7 / 300),
+        "test accuracy": "0.95",
+    }
+    assert 'data-csv="csv-cells" data-file="many-cells.csv"' in html
+    tradeoff = list(csv.DictReader(io.StringIO(content["csv-tradeoff-0"])))
+    assert [(row["p"], row["S"], row["n"]) for row in tradeoff[:2]] == [
+        ("0.0", "dense", "100"),
+        ("0.0", "0.5", "100"),
+    ]
+    # mean of 0 to 99 is 49.5; 1 - 49.5 / 300
+    assert float(tradeoff[0]["mean"]) == pytest.approx(0.835, abs=1e-12)
+    assert float(tradeoff[0]["seed 7"]) == 1 - 7 / 300
+
+
+def test_variants_are_the_options_that_the_section_offers(make_sweep: Any) -> None:
+    content = data_of(without_library(build_report(make_sweep(grid=SMALL))))
+    assert list(content["variants-tradeoff"]) == [
+        f"{metric}|{value}|{axis}"
+        for metric in ("train_accuracy", "test_accuracy")
+        for value in ("absolute", "drop")
+        for axis in ("sparsity", "halvings")
+    ]
+    assert [change["table"] for change in content["variants-tradeoff"].values()] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert list(content["variants-curves"]) == ["step", "epoch", "wall_seconds"]
+    assert "variants-surgery" not in content
 
 
 def test_report_escapes_every_text(make_sweep: Any) -> None:
@@ -161,22 +231,10 @@ def test_report_goes_to_html_only(make_sweep: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "report.pdf").exists()
 
 
-@pytest.mark.parametrize(
-    ("threshold", "expected"),
-    [
-        (Threshold(0.0, 1, 0.7, 0.9, "none"), "0.7"),
-        (Threshold(0.0, 1, 0.9, None, "right"), "≥ 0.9"),
-        (Threshold(0.0, 1, None, 0.0, "left"), "< 0.5"),
-        (Threshold(0.0, 1, 0.5, 0.9, "missing"), "? (≥ 0.5)"),
-        (Threshold(0.0, 1, None, None, "missing"), "?"),
-    ],
-)
-def test_threshold_as_text(threshold: Threshold, expected: str) -> None:
-    assert threshold_text(threshold, 0.5) == expected
-
-
 def test_page_parts_escape_unless_they_are_markup() -> None:
     assert text("a < b") == "a &lt; b"
     assert text(Html("<b>")) == "<b>"
-    assert '<td class="label">&amp;</td><td class="n">1</td>' in table(("x", "y"), [("&", 1)])
+    assert '<table class="labels-1" aria-label="a&lt;b">' in table(("x", "y"), [("&", 1)], label="a<b")
+    assert "<tr><td>&amp;<td>1\n" in table(("x", "y"), [("&", 1)])
+    assert '<td class="any">' + 31 * "x" in table(("x",), [(31 * "x",)])
     assert page("a & b", Html("")).startswith("<!doctype html>")

@@ -183,5 +183,5 @@ def test_a_thousand_cells_on_many_hosts_stay_within_bounds() -> None:
 
 def test_the_figure_is_in_the_report(make_sweep: Any) -> None:
     html = build_report(make_sweep(grid=Grid(randomizations=(0.0,), sparsities=(0.5,), seeds=(42,))))
-    assert "<h2>Slots over time</h2>" in html
+    assert "<h3>Slots over time</h3>" in html
     assert 'id="figure-slots"' in html

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.published import TRAIN_ACCURACY, published_table
 from analysis.results import load, rows_to_frame
 from analysis.statistics import (
     Interval,
@@ -158,10 +157,3 @@ def test_headline_place_looks_at_the_grid_and_at_no_result() -> None:
     assert headline_place(frame_of((0.0, 1, None, 1.0), (1.0, 1, None, 1.0))) is None
     assert headline_place(frame_of((0.0, 1, None, 1.0), (0.0, 1, 0.5, 1.0))) is None
     assert headline_place(frame_of()) is None
-
-
-def test_published_table_has_the_whole_grid() -> None:
-    table = published_table()
-    assert len(table) == 25
-    assert table["train_accuracy"].min() == 0.2077
-    assert TRAIN_ACCURACY[0.5][0.9] == 0.4194

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from analysis.figures import FIGURE_NAMES
 from tune_experiments.commands.options import (
@@ -14,6 +15,7 @@ from tune_experiments.commands.options import (
     EXIT_COMPLETE,
     READER_PATIENCE_SECONDS,
     Location,
+    UsageError,
     find_experiment,
 )
 
@@ -61,7 +63,17 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """Draw one figure into an image file: .svg, .pdf or .png. Needs Chromium."""
+    """Draw one figure into an image file: .svg, .pdf or .png. Needs Chromium.
+
+    Most figures have variants, chosen by --set CONTROL=VALUE:
+
+      tradeoff    metric, value (absolute, drop), axis (sparsity, halvings)
+      heatmap     metric
+      threshold   level (0.99, 0.95, 0.9)
+      gap         labels (true, noisy)
+      curves      metric (train_accuracy, train_loss), axis (step, epoch, wall_seconds), lines (mean, seed)
+      surgery     parent (cell id of a training)
+    """
 
     experiment: Location
     """Name of the experiment, its folder, or its URI."""
@@ -69,13 +81,51 @@ class Figure:
     """Which figure."""
     out: Path
     """Image file to write."""
+    choices: Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="CONTROL=VALUE")] = ()
+    """Choose a variant, e.g. --set axis=halvings --set metric=test_accuracy."""
+    dark: bool = False
+    """Draw for dark paper."""
+    width: Annotated[int, arg(metavar="PX")] = 900
+    """Of the image; a .png has twice as many pixels."""
+    height: Annotated[int | None, arg(metavar="PX")] = None
+    """The same; without it, what the figure needs."""
     storage: str = DEFAULT_STORAGE
     """Folder or s3:// prefix that holds experiments."""
 
     def run(self) -> int:
         """Carry the command out and return the exit code."""
-        from analysis.images import write_image
+        from analysis.exhibits.gallery import EXHIBITS
+        from analysis.experiment_data import ExperimentData
+        from analysis.images import check_image, write_image
 
-        experiment = find_experiment(self.experiment, self.storage, READER_PATIENCE_SECONDS)
-        print(f"wrote {write_image(experiment, self.figure, self.out)}")
+        if self.figure not in EXHIBITS:
+            raise ValueError(f"figure = {self.figure!r}: must be one of {', '.join(FIGURE_NAMES)}")
+        choices = parse_choices(self.choices)
+        check_image(self.out, self.width, self.height)
+        kind = EXHIBITS[self.figure]
+        data = ExperimentData.load(find_experiment(self.experiment, self.storage, READER_PATIENCE_SECONDS))
+        try:
+            kind.complete(data, choices)
+        except ValueError as error:
+            raise UsageError(f"--set {error}") from error
+        drawn = kind.exhibit(data, choices).figure
+        write_image(drawn, self.out, dark=self.dark, width_px=self.width, height_px=self.height)
+        print(f"wrote {self.out}")
         return EXIT_COMPLETE
+
+
+def parse_choices(texts: Iterable[str]) -> dict[str, str]:
+    """Value by control of `CONTROL=VALUE` texts.
+
+    Raises:
+        UsageError: a text is none, or a control is chosen twice.
+    """
+    choices: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not (name and sign):
+            raise UsageError(f"--set {text}: must be CONTROL=VALUE, e.g. axis=halvings")
+        if name in choices:
+            raise UsageError(f"--set {text}: {name} is chosen already ({name}={choices[name]}); give it once")
+        choices[name] = value
+    return choices

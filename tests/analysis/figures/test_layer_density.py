@@ -11,7 +11,7 @@ def test_few_layers_are_numbered_and_many_are_not() -> None:
         figure, (place,) = panels.stack_panels([height])
         layers = [Layer(f"blocks.{number}.conv1.weight", 100, number) for number in range(num_layers)]
         draw_layers(figure, place, [("0.9", layers)])
-        numbers = [note.text for note in figure.layout.annotations if note.text.startswith("0.")]
+        numbers = [text for trace in figure.data if trace.type == "scatter" for text in trace.text]
         assert numbers == ([f"{number / 100:.3f}" for number in range(num_layers)] if height != 590 else [])
         assert len(figure.layout.yaxis.ticktext) == (num_layers if height != 590 else 30)
 

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from analysis.figures.level_lines import (
-    closed_bands,
     plot_quantities,
     summarize_quantity,
     what_is_undefined,
@@ -18,16 +17,6 @@ from analysis.results import load
 from rc_core.cells import Grid
 
 PAIR = Grid(randomizations=(0.0, 1.0), sparsities=(0.5, 0.9), seeds=(42, 43))
-
-
-def test_bands_are_closed_split_at_gaps_and_cut() -> None:
-    xs, ys = closed_bands(
-        [(0.0, 0.8, 1.2), (0.5, 0.4, 0.6), (0.7, None, None), (0.9, -0.5, 0.1)], value_range=(0.0, 1.0)
-    )
-    assert xs == [0.0, 0.5, 0.5, 0.0, 0.0, None, 0.9, 0.9, 0.9]
-    assert ys == [1.0, 0.6, 0.4, 0.8, 1.0, None, 0.1, 0.0, 0.1]
-    assert closed_bands([(0.5, None, None)]) == ([], [])
-    assert closed_bands([(0.5, -3.0, 4.0)])[1] == [4.0, -3.0, 4.0]
 
 
 def test_a_quantity_is_summarized_as_the_accuracies_are(make_sweep: Any) -> None:

@@ -59,7 +59,7 @@ def test_accuracies_of_a_full_sweep_are_the_columns(make_sweep: Any) -> None:
     figure = plot_memorization(info)
     # p = 0 and p = .5 in the first panel, p = .5 and p = 1 in the others: band, mean and seeds each
     assert len([trace for trace in figure.data if trace.fill == "toself"]) == 6
-    assert len([trace for trace in figure.data if trace.x and trace.mode == "markers"]) == 6
+    assert len([trace for trace in figure.data if len(trace.x) and trace.mode == "markers"]) == 6
 
 
 def test_partial_and_failed_sweep(make_sweep: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.figures.surgery import SurgeryCell, caption, choose_parent, get_surgery_info, plot_surgery
+from analysis.figures.surgery import SurgeryCell, caption, get_surgery_info, plot_surgery, pruned_parents
 from analysis.layers import Layer
 from analysis.results import HISTORY_DTYPES, load, load_history, rows_to_frame
 from rc_core.cells import Grid
@@ -65,13 +65,17 @@ def test_cells_of_one_parent_by_sparsity(make_sweep: Any) -> None:
     assert alone.num_cells_asked == 1
 
 
-def test_the_parent_is_chosen_by_place_and_not_by_result(make_sweep: Any) -> None:
-    assert choose_parent(load(make_sweep(grid=ONE))) == "train-p1.00-s42"
+def test_the_parents_stand_by_place_and_not_by_result(make_sweep: Any) -> None:
+    assert pruned_parents(load(make_sweep(grid=ONE))) == [
+        "train-p1.00-s42",
+        "train-p1.00-s43",
+        "train-p0.00-s42",
+        "train-p0.00-s43",
+    ]
     partial = load(make_sweep("partial", ONE, failures={"train-p1.00-s42": "boom"}))
-    assert choose_parent(partial) == "train-p1.00-s43"
+    assert pruned_parents(partial)[0] == "train-p1.00-s43"
     dense = load(make_sweep("dense", Grid(randomizations=(0.0,), sparsities=(), seeds=(42,))))
-    assert choose_parent(dense) is None
-    assert choose_parent(rows_to_frame([])) is None
+    assert pruned_parents(dense) == pruned_parents(rows_to_frame([])) == []
 
 
 def test_every_cell_has_its_own_panels_on_common_scales(make_sweep: Any) -> None:

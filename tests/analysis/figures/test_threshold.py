@@ -13,6 +13,7 @@ from analysis.figures.threshold import (
     get_threshold_info,
     median_text,
     plot_threshold,
+    threshold_text,
 )
 from analysis.results import load, rows_to_frame
 from analysis.statistics import Threshold
@@ -108,3 +109,17 @@ def test_nothing_to_show(make_sweep: Any) -> None:
         figure = plot_threshold(frame)
         assert len(figure.data) == 0
         assert "No threshold" in figure.layout.annotations[0].text
+
+
+@pytest.mark.parametrize(
+    ("censoring", "sparsity", "expected"),
+    [
+        ("none", 0.7, "0.7"),
+        ("right", 0.9, "≥ 0.9"),
+        ("left", None, "< 0.5"),
+        ("missing", 0.5, "? (≥ 0.5)"),
+        ("missing", None, "?"),
+    ],
+)
+def test_threshold_as_text(censoring: Any, sparsity: float | None, expected: str) -> None:
+    assert threshold_text(censoring, sparsity, 0.5) == expected

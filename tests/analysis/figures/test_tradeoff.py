@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 
 from analysis.figures import theme, tradeoff
+from analysis.figures.seed_lines import LinePoint
 from analysis.figures.tradeoff import (
     TradeoffInfo,
     TradeoffLine,
-    TradeoffPoint,
     axis_place,
-    band_polygon,
     get_tradeoff_info,
     on_scale,
     plot_tradeoff,
@@ -55,18 +54,18 @@ def test_info_of_one_seed(make_sweep: Any) -> None:
             TradeoffLine(
                 0.0,
                 (
-                    TradeoffPoint(None, 0.0, (SeedValue(42, 1.0, 0.0),), one(1.0), 1, ""),
-                    TradeoffPoint(0.5, 0.5, (SeedValue(42, 1.0, 0.49),), one(1.0), 1, ""),
-                    TradeoffPoint(0.9, 0.9, (SeedValue(42, 0.992, 0.89),), one(0.992), 1, ""),
+                    LinePoint(None, 0.0, (SeedValue(42, 1.0, 0.0),), one(1.0), 1, ""),
+                    LinePoint(0.5, 0.5, (SeedValue(42, 1.0, 0.49),), one(1.0), 1, ""),
+                    LinePoint(0.9, 0.9, (SeedValue(42, 0.992, 0.89),), one(0.992), 1, ""),
                 ),
                 1.0,
             ),
             TradeoffLine(
                 1.0,
                 (
-                    TradeoffPoint(None, 0.0, (SeedValue(42, 1.0, 0.0),), one(1.0), 1, ""),
-                    TradeoffPoint(0.5, 0.5, (SeedValue(42, 0.961, 0.49),), one(0.961), 1, ""),
-                    TradeoffPoint(0.9, 0.9, (SeedValue(42, 0.118, 0.89),), one(0.118), 1, ""),
+                    LinePoint(None, 0.0, (SeedValue(42, 1.0, 0.0),), one(1.0), 1, ""),
+                    LinePoint(0.5, 0.5, (SeedValue(42, 0.961, 0.49),), one(0.961), 1, ""),
+                    LinePoint(0.9, 0.9, (SeedValue(42, 0.118, 0.89),), one(0.118), 1, ""),
                 ),
                 1.0,
             ),
@@ -84,7 +83,7 @@ def test_info_of_an_empty_frame_and_of_an_unstarted_sweep(make_sweep: Any) -> No
         load(make_sweep(grid=SMALL, missing=[cell.cell_id for cell in SMALL.cells()])), relative=True
     )
     points = tuple(
-        TradeoffPoint(sparsity, sparsity or 0.0, (), NONE, 1, "1 missing") for sparsity in (None, 0.5, 0.9)
+        LinePoint(sparsity, sparsity or 0.0, (), NONE, 1, "1 missing") for sparsity in (None, 0.5, 0.9)
     )
     assert unstarted == TradeoffInfo(
         "train_accuracy",
@@ -111,16 +110,16 @@ def test_info_of_a_partial_sweep(make_sweep: Any) -> None:
     assert info.left_out == (
         "n = 2 seeds a point; 8 of 12 cells finished (3 failed, 1 missing; means are over the finished ones)."
     )
-    assert info.lines[0].points[2] == TradeoffPoint(
+    assert info.lines[0].points[2] == LinePoint(
         0.9, 0.9, (SeedValue(43, 0.984, 0.89),), one(0.984), 2, "1 missing"
     )
     assert info.lines[1].points == (
-        TradeoffPoint(None, 0.0, (SeedValue(42, 1.0, 0.0),), one(1.0), 2, "1 failed"),
-        TradeoffPoint(0.5, 0.5, (SeedValue(42, 0.961, 0.49),), one(0.961), 2, "1 failed"),
-        TradeoffPoint(0.9, 0.9, (SeedValue(42, 0.118, 0.89),), one(0.118), 2, "1 failed"),
+        LinePoint(None, 0.0, (SeedValue(42, 1.0, 0.0),), one(1.0), 2, "1 failed"),
+        LinePoint(0.5, 0.5, (SeedValue(42, 0.961, 0.49),), one(0.961), 2, "1 failed"),
+        LinePoint(0.9, 0.9, (SeedValue(42, 0.118, 0.89),), one(0.118), 2, "1 failed"),
     )
     hover = [text for trace in plot_tradeoff(info).data for text in trace.text or ()]
-    assert "p = 0, S = 0.9<br>mean 0.984<br>n = 1 of 2 (1 missing)" in hover
+    assert "p = 0, S = 0.9<br>training accuracy: mean 0.9840<br>n = 1 of 2 (1 missing)" in hover
 
 
 def test_full_sweep(make_sweep: Any) -> None:
@@ -224,25 +223,9 @@ def test_another_metric_tells_what_is_not_defined(make_sweep: Any) -> None:
     assert kept.left_out.endswith("Not defined for p = 1: there is no such example.")
     redrawn = get_tradeoff_info(frame, "accuracy_redrawn")
     assert redrawn.left_out.endswith("Not defined for p = 0: there is no such example.")
-    assert redrawn.lines[0].points[0] == TradeoffPoint(None, 0.0, (), NONE, 3, "")
+    assert redrawn.lines[0].points[0] == LinePoint(None, 0.0, (), NONE, 3, "")
     assert plot_tradeoff(frame, "test_accuracy").layout.yaxis.title.text == "test accuracy"
     with pytest.raises(ValueError, match="metric = 'f1': must be one of train_accuracy"):
         get_tradeoff_info(frame, "f1")
     with pytest.raises(ValueError, match="x = 'density': must be one of sparsity, halvings"):
         get_tradeoff_info(frame, x="density")  # type: ignore[arg-type]
-
-
-def test_band_is_split_at_gaps_and_cut_to_the_range() -> None:
-    def point(sparsity: float, interval: Interval) -> TradeoffPoint:
-        return TradeoffPoint(sparsity, sparsity, (), interval, 2, "")
-
-    points = (
-        point(0.1, Interval(0.9, 0.7, 1.1, 2)),
-        point(0.2, Interval(0.5, 0.4, 0.6, 2)),
-        point(0.3, Interval(0.5, None, None, 1)),
-        point(0.4, Interval(0.1, -0.1, 0.3, 2)),
-    )
-    xs, ys = band_polygon(points)
-    assert xs == [0.1, 0.2, 0.2, 0.1, 0.1, None, 0.4, 0.4, 0.4]
-    assert ys == [1.0, 0.6, 0.4, 0.7, 1.0, None, 0.3, 0.0, 0.3]
-    assert band_polygon(points, (-1.0, 1.0))[1][-3:] == [0.3, -0.1, 0.3]
