@@ -15,6 +15,7 @@ class SweepSettings:
         address: of a Ray cluster (`auto`, `host:6379`); None starts Ray on this machine.
         cpus_per_trial: CPUs, and torch threads, of each trial.
         gpus_per_trial: GPUs of each trial, fractions allowed; None = 1 where the cluster has any, else 0.
+        slots: trials that the cluster may have room for once it has grown; None = those that it has now.
         stack: cells that are trained together in one process; None leaves it to recipe and device.
         precision: of convolutions and activations, `float32` or `bfloat16`.
         compile: whether torch.compile fuses the networks.
@@ -31,6 +32,7 @@ class SweepSettings:
     address: str | None = None
     cpus_per_trial: int = 1
     gpus_per_trial: float | None = None
+    slots: int | None = None
     stack: int | None = None
     precision: str = "float32"
     compile: bool = False
@@ -43,6 +45,7 @@ class SweepSettings:
     def __post_init__(self) -> None:
         for name, value, allowed, fits in (
             ("cpus_per_trial", self.cpus_per_trial, "at least 1", self.cpus_per_trial >= 1),
+            ("slots", self.slots, "at least 1", self.slots is None or self.slots >= 1),
             ("stack", self.stack, "at least 1", self.stack is None or self.stack >= 1),
             ("max_retries", self.max_retries, "at least 0", self.max_retries >= 0),
             ("checkpoint_seconds", self.checkpoint_seconds, "at least 0", self.checkpoint_seconds >= 0),
@@ -50,6 +53,11 @@ class SweepSettings:
         ):
             if not fits:
                 raise ValueError(f"{name} = {value!r}: must be {allowed}")
+        if self.slots is not None and self.address is None:
+            raise ValueError(
+                f"slots = {self.slots!r}: only with an address; on this machine its CPUs and GPUs decide, see "
+                "--cpus-per-trial and --gpus-per-trial"
+            )
         gpus = self.gpus_per_trial
         if gpus is not None and (gpus < 0 or (gpus > 1 and gpus != int(gpus))):
             raise ValueError(f"gpus_per_trial = {gpus!r}: must be in [0, 1] or a whole number")

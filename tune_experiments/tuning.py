@@ -67,7 +67,7 @@ def tune_cells(
     for watch in watches:
         watch.require_equal_nodes()
     gpus_per_trial = ray_session.gpus_per_trial(settings.gpus_per_trial)
-    num_slots = ray_session.count_slots(settings.cpus_per_trial, gpus_per_trial)
+    num_slots = settings.slots or ray_session.count_slots(settings.cpus_per_trial, gpus_per_trial)
     if settings.address is None:
         ray_session.require_room(num_slots, settings.cpus_per_trial, gpus_per_trial)
     device = "cuda" if gpus_per_trial else "cpu"

@@ -99,6 +99,9 @@ class SweepOptions:
     """Fuse the networks by torch.compile: half a minute at the start of a trial. For long cells on GPUs."""
     address: Annotated[str | None, arg(metavar="HOST:PORT")] = None
     """Ray cluster to use ('auto' on a cluster's node); default: this machine alone."""
+    slots: Annotated[int | None, arg(metavar="N")] = None
+    """Trials that the cluster may have room for once it has grown; default: those that it has now. Work is
+    spread over them, so say it where the autoscaler adds the workers; without it 200 trials at most."""
     max_retries: int = 2
     """How often a cell is tried again, from its newest checkpoint, after its process died."""
     checkpoint_seconds: float = 60.0
@@ -120,6 +123,7 @@ class SweepOptions:
                 address=self.address,
                 cpus_per_trial=self.cpus_per_trial,
                 gpus_per_trial=self.gpus_per_trial,
+                slots=self.slots,
                 stack=parse_stack(self.stack),
                 precision=self.precision,
                 compile=self.compile,
