@@ -14,7 +14,9 @@ import tyro
 from tyro.conf import subcommand
 
 from tune_experiments.commands.compare import Compare
+from tune_experiments.commands.dash import Dash
 from tune_experiments.commands.data import Data
+from tune_experiments.commands.doctor import Doctor
 from tune_experiments.commands.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, UsageError
 from tune_experiments.commands.results import Export, Figure, Report
 from tune_experiments.commands.single import Eval, Prune, Train
@@ -28,6 +30,7 @@ Command = (
     | Annotated[Plan, subcommand("plan")]
     | Annotated[Status, subcommand("status")]
     | Annotated[Export, subcommand("export")]
+    | Annotated[Dash, subcommand("dash")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Figure, subcommand("figure")]
     | Annotated[Compare, subcommand("compare")]
@@ -35,6 +38,7 @@ Command = (
     | Annotated[Prune, subcommand("prune")]
     | Annotated[Eval, subcommand("eval")]
     | Annotated[Data, subcommand("data")]
+    | Annotated[Doctor, subcommand("doctor")]
 )
 
 DESCRIPTION = """How much can a network be compressed once it has memorised random labels?
@@ -44,6 +48,7 @@ Surgery, and reports training accuracy against sparsity.
 
   rcsweep run digits               the whole experiment in minutes; needs no data and no GPU
   rcsweep status digits            how far it is
+  rcsweep dash digits              the same in the browser, live, with every figure
   rcsweep report digits --out digits.html
 """
 
