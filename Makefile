@@ -45,7 +45,11 @@ test-slow: $(INSTALLED) ## run the tests marked slow, too
 test-browser: $(INSTALLED) ## drive the dashboard and the report in Chromium; needs chromium
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
-test-cluster: $(INSTALLED) ## sweeps on several hosts made of network namespaces; needs root, iproute2, sshd, rsync
+.venv/.installed-cluster: $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[cluster]'
+	@touch $@
+
+test-cluster: .venv/.installed-cluster ## sweeps on several hosts made of network namespaces; needs root, iproute2, sshd, rsync
 	$(BIN)/python -m pytest -m cluster -ra $(ARGS)
 
 chaos: $(INSTALLED) ## disturb sweeps by 20 random faults each, for 5 seeds; about half an hour
