@@ -49,14 +49,14 @@ def table(
         [html.Thead(html.Tr(head)), html.Tbody(body, **identity(name))],
         **aria(label=label),
     )
-    return scrolling(inner, label)
+    return scrolling(inner, label, name or label)
 
 
-def scrolling(listing: Component, label: str) -> Component:
-    """A table that scrolls by itself where the page is narrower, also by keyboard."""
+def scrolling(listing: Component, label: str, name: str) -> Component:
+    """A table that scrolls where the page is narrower, also by keyboard; its name is unique on the page."""
     return static_tree(
         listing,
-        component_id("static", label),
+        component_id("static", name),
         className="scroll",
         tabIndex=0,
         role="region",

@@ -1,7 +1,7 @@
 """Parts with many elements as one component: Dash's own cost grows with the square of their number.
 
-The tree travels as JSON in an attribute, and the browser builds its elements (assets/static_tree.js): texts as
-texts, and of elements and attributes only those that are listed there.
+The tree travels as JSON in an attribute, and the browser builds its elements (assets/static_tree.js): texts
+as texts, and of elements and attributes only those that are listed there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from analysis.dashboard.changes import plain
+from analysis.dashboard.marks import identity
 
 ATTRIBUTE = "data-tree"
 
@@ -26,7 +27,7 @@ def static_tree(tree: Component, name: str = "", **properties: Any) -> Component
         properties: of the component.
     """
     attributes: dict[str, Any] = {ATTRIBUTE: json.dumps(_brief(plain(tree)), separators=(",", ":"))}
-    return html.Div(**({"id": name} if name else {}), **properties, **attributes)
+    return html.Div(**identity(name), **properties, **attributes)
 
 
 def _brief(node: Any) -> Any:

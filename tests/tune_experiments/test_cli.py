@@ -15,7 +15,7 @@ from rc_core.storage import open_storage
 # Frozen: scripts rest on these names.
 COMMANDS = (
     *("run", "retry", "plan", "status", "export", "report", "figure", "compare"),
-    *("train", "prune", "eval", "data", "doctor"),
+    *("train", "prune", "eval", "data", "doctor", "dash"),
 )
 
 

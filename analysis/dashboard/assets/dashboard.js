@@ -168,8 +168,11 @@
       showTime();
       if (shownPath !== answer.path) {
         openFolds.clear();
-        var here = document.querySelector('#nav [aria-current]');
-        if (here) here.scrollIntoView({ block: 'nearest', inline: 'center' });
+        // On narrow pages the navigation scrolls sideways.
+        window.setTimeout(function () {
+          var here = document.querySelector('#nav [aria-current]');
+          if (here) here.scrollIntoView({ block: 'nearest', inline: 'center' });
+        }, 0);
         if (shownPath !== null) window.setTimeout(function () {
           var heading = document.querySelector('#page h1');
           if (heading) heading.focus({ preventScroll: true });

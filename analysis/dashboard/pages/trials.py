@@ -53,7 +53,7 @@ def content(data: PageData, filters: Filters) -> Component:
         [
             html.H1("Trials", tabIndex=-1),
             filter_bar(data, filters, "trials"),
-            scrolling(listing, "Trials"),
+            scrolling(listing, "Trials", "trials"),
             html.Nav(
                 _pager(data, filters, number, num_pages),
                 className="pager",
