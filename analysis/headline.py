@@ -19,7 +19,7 @@ RULE = (
     "The comparison is fixed before any result is seen: lowest against highest randomization, at the highest "
     "sparsity that the grid has for every seed of both; differences are taken seed by seed. Where labels "
     "are random, forgetting the noise costs training accuracy by itself, so a part of the difference is "
-    "label noise: the accuracies on kept and redrawn labels stand apart below."
+    "label noise: the accuracies on kept and redrawn labels are shown apart."
 )
 
 

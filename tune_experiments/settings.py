@@ -55,8 +55,8 @@ class SweepSettings:
                 raise ValueError(f"{name} = {value!r}: must be {allowed}")
         if self.slots is not None and self.address is None:
             raise ValueError(
-                f"slots = {self.slots!r}: only with an address; on this machine its CPUs and GPUs decide, see "
-                "--cpus-per-trial and --gpus-per-trial"
+                f"slots = {self.slots!r}: only with an address; on this machine its CPUs and GPUs decide, "
+                "see --cpus-per-trial and --gpus-per-trial"
             )
         gpus = self.gpus_per_trial
         if gpus is not None and (gpus < 0 or (gpus > 1 and gpus != int(gpus))):

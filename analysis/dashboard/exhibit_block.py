@@ -143,7 +143,7 @@ def block(
         graph,
         id=f"plot-{name}",
         className="plot",
-        role="img",
+        role="group",  # no image: plotly's own buttons are in it
         **aria(label=exhibit.caption),
     )
     return html.Section(

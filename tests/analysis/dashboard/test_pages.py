@@ -67,7 +67,7 @@ def test_figures_have_caption_table_and_file(
     for name in EXHIBITS_OF[slug]:
         plot = with_id(page, f"plot-{name}")["props"]
         caption = with_id(page, f"caption-{name}")["props"]["children"]
-        assert plot["role"] == "img"
+        assert plot["role"] == "group"
         assert plot["aria-label"] == caption
         assert caption
         graph = with_id(page, f"graph-{name}")["props"]
