@@ -123,7 +123,9 @@ def table(
 
     body = "\n".join(f"<tr>{cells('td', row)}" for row in rows)
     return Html(
-        f'<div class="scroll"><table class="labels-{num_label_columns}" aria-label="{escape(label)}">'
+        # A wide table scrolls, with the keyboard, too.
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f'<table class="labels-{num_label_columns}" aria-label="{escape(label)}">'
         f"<thead><tr>{cells('th', header)}</thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
 

@@ -31,7 +31,11 @@ function parsed(id) { return JSON.parse(document.getElementById(id).textContent)
 function darkened(value) {
   if (typeof value === 'string') {
     var parts = /^rgba\\((\\d+, \\d+, \\d+), ([\\d.]+)\\)$/.exec(value);
-    if (!parts) return darkColors.get(value) || value;
+    if (!parts) {  // a colour, or a shadow's, as in 0 0 3px #ffffff
+      return darkColors.get(value) || value.replace(/(px )(#[0-9a-f]{6})/g, function (all, unit, color) {
+        return unit + (darkColors.get(color) || color);
+      });
+    }
     var solid = darkColors.get('rgb(' + parts[1] + ')');
     return solid ? solid.replace('rgb(', 'rgba(').replace(')', ', ' + parts[2] + ')') : value;
   }

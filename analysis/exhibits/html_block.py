@@ -59,7 +59,7 @@ def exhibit_block(
         numbers = f"<p>{text('Of the figure as it is shown first.')}</p>{numbers}"
     return Html(
         f'<figure id="figure-{escape(name)}">\n{switches}'
-        f'<div class="plot" role="img" aria-label="{escape(first.caption)}" '
+        f'<div class="plot" role="group" aria-label="{escape(first.caption)}" '
         f'style="--min-width: {first.min_width_px}px">'
         f'<div class="drawing" data-figure="data-{escape(name)}" data-variants="variants-{escape(name)}">'
         f"</div></div>\n{data_script(f'data-{name}', drawn)}\n{changes}"

@@ -150,7 +150,10 @@ def _exchanged(value: Any, colors: Mapping[str, str]) -> Any:
     if match := re.fullmatch(r"rgba\((\d+, \d+, \d+), ([\d.]+)\)", value):
         solid = f"rgb({match[1]})"
         return translucent(colors[solid], float(match[2])) if solid in colors else value
-    return colors.get(value, value)
+    if value in colors:
+        return colors[value]
+    # Of a shadow, as `0 0 3px #ffffff`.
+    return re.sub(r"(?<=px )#[0-9a-f]{6}", lambda found: colors.get(found[0], found[0]), value)
 
 
 def sequential_color(fraction: float) -> str:

@@ -80,6 +80,7 @@ def test_darkened_exchanges_exactly_the_tables_colors() -> None:
             text=["#1b1f24 in a text", "rgb(1, 2, 3)"],
             fillcolor=theme.translucent(level, 0.16),
             marker={"color": [level, "rgb(1, 2, 3)"], "line": {"color": theme.PAPER}},
+            textfont={"shadow": f"0 0 3px {theme.PAPER}, 0 0 3px {theme.INK}"},
         )
     )
     figure.add_trace(go.Heatmap(z=[[1]], colorscale=[[0, level], [1, theme.INK]]))
@@ -94,6 +95,7 @@ def test_darkened_exchanges_exactly_the_tables_colors() -> None:
     assert line.text == ("#1b1f24 in a text", "rgb(1, 2, 3)")
     assert line.marker.color == (dark_level, "rgb(1, 2, 3)")
     assert line.marker.line.color == "#15191e"
+    assert line.textfont.shadow == "0 0 3px #15191e, 0 0 3px #e4e7eb"
     assert line.fillcolor == f"rgba({dark_level[4:-1]}, 0.16)"
     assert squares.colorscale == ((0, level), (1, theme.INK))
     assert dark.layout.annotations[0].font.color == theme.LIGHT_TEXT
