@@ -50,7 +50,7 @@ test-browser: $(INSTALLED) ## drive the dashboard and the report in Chromium; ne
 	@touch $@
 
 test-cluster: .venv/.installed-cluster ## sweeps on several hosts made of network namespaces; needs root, iproute2, sshd, rsync
-	$(BIN)/python -m pytest -m cluster -ra $(ARGS)
+	$(BIN)/python -m pytest -m cluster -ra tests/cluster $(ARGS)
 
 chaos: $(INSTALLED) ## disturb sweeps by 20 random faults each, for 5 seeds; about half an hour
 	$(BIN)/python -m chaos $(ARGS)

@@ -22,6 +22,7 @@ NETWORK = "10.77.0"
 DESK_NUMBER = 254
 DESK_ADDRESS = f"{NETWORK}.{DESK_NUMBER}"
 HOME, TEMPORARY = Path("/root"), Path("/tmp")
+CHECKOUT = Path(__file__).resolve().parents[2]
 KEY = f"{HOME}/.ssh/key"
 START_SECONDS = 30.0
 PROGRAMS = ("setpriv", "unshare", "nsenter", "ip", "rsync", "ssh", "/usr/sbin/sshd", "ssh-keygen", "curl")
@@ -262,12 +263,12 @@ def lan() -> Iterator[Lan]:
 
 
 def _keep_visible() -> list[str]:
-    """Shell commands that hold the interpreter's folders in view below the folders that are private."""
-    folders = {Path(sys.prefix), Path(sys.base_prefix)} | {
+    """Shell commands that hold checkout and interpreter in view below the folders that are private."""
+    folders = {CHECKOUT, Path(sys.prefix), Path(sys.base_prefix)} | {
         Path(entry).absolute() for entry in os.environ.get("PYTHONPATH", "").split(":") if entry
     }
     commands = []
-    for folder in sorted(folders):
+    for folder in sorted(each for each in folders if not any(other in each.parents for other in folders)):
         for private, kept in ((HOME, "/run/home"), (TEMPORARY, "/run/tmp")):
             if folder.is_relative_to(private):
                 target = shlex.quote(f"{kept}/{folder.relative_to(private)}")

@@ -1,4 +1,7 @@
-"""A node of a Ray cluster dies in the middle of a sweep, and another one joins."""
+"""A node of a Ray cluster dies in the middle of a sweep, and another one joins.
+
+Ray reads once in a process whether it wants tokens: nothing that is collected beside this may import it.
+"""
 
 import random
 
