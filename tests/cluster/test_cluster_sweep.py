@@ -26,8 +26,9 @@ if (reason := missing_means()) is not None:
     pytest.skip(f"no cluster of hosts can be made here: {reason}", allow_module_level=True)
 
 EXPERIMENT = "digits"
-GRID = "--randomization 0,1 --sparsity 0.5,0.9 --seeds 42,43"
-NUM_CELLS = 12
+# So much work that the sweep outlasts all disturbances on a quick machine, too.
+GRID = "--randomization 0,1 --sparsity 0.5,0.9 --seeds 42,43,44,45,46,47"
+NUM_CELLS = 36
 RUN = f"rcsweep run digits {GRID} --checkpoint-seconds 0.5"
 STEP_SECONDS = 300.0
 
