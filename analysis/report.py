@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import re
 import tempfile
@@ -18,6 +17,7 @@ from analysis.experiment_data import ExperimentData
 from analysis.headline import RULE, headline, unfinished_cells, warnings
 from analysis.html_page import Html, details, page, text
 from analysis.published import RECIPE as PUBLISHED_RECIPE
+from analysis.settings_rows import flat
 from rc_core.recipes import recipe_to_dict
 from rc_core.storage import Storage
 
@@ -240,7 +240,7 @@ def _settings(data: ExperimentData) -> Html:
 
 
 def _values(title: str, header: tuple[str, str], values: Mapping[str, Any], name: str) -> Html:
-    rows: list[tuple[object, ...]] = [*_flat(values)]
+    rows: list[tuple[object, ...]] = [*flat(values)]
     block = table_block(
         Table(title, header, rows, num_label_columns=2), title.lower(), f"{name}-{title.lower()}"
     )
@@ -254,18 +254,6 @@ def _grid_text(grid: Mapping[str, Any]) -> Html:
         ("seeds", str),
     ]
     return text("; ".join(f"{name} {', '.join(map(show, grid[name])) or 'none'}" for name, show in words))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """(dotted name, value) of every leaf."""
-    rows: list[tuple[str, str]] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{key}.")
-        else:
-            shown = value if isinstance(value, str) else "not set" if value is None else json.dumps(value)
-            rows.append((f"{prefix}{key}", shown))
-    return rows
 
 
 def _note(sentence: str) -> Html:

@@ -29,7 +29,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 from benchmarks import conditions
 from benchmarks.analysis_scale import NUM_NEW_CELLS, finish_cells, grid_of, write_experiment
@@ -44,7 +44,7 @@ SECTION = "dashboard_scale"
 NUM_REFRESHES = 100
 # The first refreshes fill caches.
 NUM_UNCOUNTED = 10
-_WIDE = {"width": 1280, "height": 900}
+_WIDE: ViewportSize = {"width": 1280, "height": 900}
 
 # The time of the page's last answer from the server, in its own clock; the click resolves with the next one.
 _REFRESH = """() => new Promise(resolve => {
@@ -92,7 +92,7 @@ def measure_round(experiment: Path, scratch: Path) -> Round:
         begun = time.perf_counter()
         with DashProcess("--storage", str(experiment.parent), output=scratch / "dash.txt") as dash:
             start = time.perf_counter() - begun
-            page = browser.new_page(viewport=_WIDE)  # type: ignore[arg-type]
+            page = browser.new_page(viewport=_WIDE)
             first = seconds_of(lambda: open_page(page, f"{dash.origin}/e/{NAME}/tradeoff"))
             other = seconds_of(lambda: follow(page, "Grid"))
             follow(page, "Trade-off")
@@ -109,7 +109,7 @@ def measure_memory(experiment: Path, scratch: Path, num_refreshes: int) -> Memor
         chromium() as browser,
         DashProcess("--storage", str(experiment.parent), output=scratch / "dash.txt") as dash,
     ):
-        page = browser.new_page(viewport=_WIDE)  # type: ignore[arg-type]
+        page = browser.new_page(viewport=_WIDE)
         open_page(page, f"{dash.origin}/e/{NAME}/tradeoff")
         for number in range(num_refreshes):
             if number % 10 == 0:

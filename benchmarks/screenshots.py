@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from PIL import Image
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, ViewportSize
 
 from analysis.dashboard.addresses import list_path, page_path, trial_path
 from analysis.dashboard.pages.all_pages import NAVIGATION
@@ -97,8 +97,8 @@ def take(browser: Browser, origin: str, shots: Iterable[Shot], out: Path, *, num
     """
     out.mkdir(parents=True, exist_ok=True)
     for shot in shots:
-        size = {"width": shot.width, "height": shot.height or HEIGHT}
-        with browser.new_context(viewport=size, color_scheme=shot.mode) as context:  # type: ignore[arg-type]
+        size: ViewportSize = {"width": shot.width, "height": shot.height or HEIGHT}
+        with browser.new_context(viewport=size, color_scheme=shot.mode) as context:
             page = context.new_page()
             page.goto(origin + shot.address)
             wait_until_drawn(page)

@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rc_core.cells import Cell
+from rc_core.durations import format_seconds
 from tune_experiments.queue import DONE, FAILED, PARENT_FAILED, READY, WAITING, CellQueue
 
 if TYPE_CHECKING:
@@ -15,18 +16,6 @@ if TYPE_CHECKING:
 
 NUM_RECENT_CELLS = 6
 PLAIN_SUMMARY_SECONDS = 30.0
-
-
-def format_seconds(seconds: float) -> str:
-    """E.g. `45 s`, `3 min 20 s`, `2 h 05 min`, `3 d 04 h`."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    if seconds < 86_400:
-        return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
-    return f"{seconds // 86_400} d {seconds % 86_400 // 3600:02d} h"
 
 
 class SweepProgress:

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from rc_core.cells import Cell, Grid
+from rc_core.durations import format_seconds
 from rc_core.recipes import Preset
 from rc_core.storage import Storage
 from tune_experiments import ray_environment
 from tune_experiments.commands.options import EXIT_CELLS_FAILED, EXIT_COMPLETE, EXIT_INTERRUPTED
 from tune_experiments.plan import make_plan
-from tune_experiments.progress import format_seconds
 from tune_experiments.settings import SweepOutcome, SweepSettings
 
 REPORT_FILE = "report.html"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from rc_core.cell_states import CellState, read_states
+from rc_core.durations import format_seconds
 from rc_core.experiment import (
     DRIVER_FILE,
     FAILED_STATUSES,
@@ -21,7 +22,6 @@ from rc_core.experiment import (
 from rc_core.provenance import unix_seconds
 from rc_core.storage import Storage
 from rc_core.watched_states import WatchedStates
-from tune_experiments.progress import format_seconds
 
 # Cells listed of each kind; all of them are in the JSON.
 MAX_LISTED = 20

@@ -89,7 +89,7 @@ def _add_callbacks(app: Dash, answers: Answers) -> None:
         "openTrials": [Output("graph-heatmap", "clickData"), Input("graph-heatmap", "clickData")],
     }
     for name, wires in in_browser.items():
-        app.clientside_callback(  # type: ignore[no-untyped-call]
+        app.clientside_callback(  # type: ignore[no-untyped-call]  # Dash has no annotations there
             ClientsideFunction("rcsweep", name), *wires, prevent_initial_call=name != "view"
         )
 

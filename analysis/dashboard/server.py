@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 
 from flask import Flask
-from waitress.server import create_server  # type: ignore[import-untyped]
+from waitress.server import create_server
 
 # Browsers open some connections at a time; a slow storage holds one thread a reader.
 NUM_THREADS = 8

@@ -204,8 +204,9 @@ def counted_s3() -> Iterator[tuple[str, Callable[[], dict[str, int]]]]:
             command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
             server = subprocess.Popen(command, stdout=file, stderr=file)
         try:
+            deadline_seconds = time.monotonic() + 60
             while not (found := re.search(r"Running on (http://127\.0\.0\.1:\d+)", log.read_text())):
-                if server.poll() is not None:
+                if server.poll() is not None or time.monotonic() > deadline_seconds:
                     raise RuntimeError(f"the S3 server did not start: {log.read_text()}")
                 time.sleep(0.1)
             os.environ |= {**credentials, "AWS_ENDPOINT_URL": found[1], "AWS_EC2_METADATA_DISABLED": "true"}

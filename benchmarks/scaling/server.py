@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 
 import simpy
 
@@ -55,9 +55,11 @@ class ObjectStore:
         self._latency_seconds, self._bytes_per_second = latency_seconds, bytes_per_second
         self._limits, self._gates = limits_per_second, {kind: Server(env) for kind in limits_per_second}
         self._env = env
-        self.num_requests: Counter[str] = Counter()
-        self.num_bytes: Counter[str] = Counter()
-        self._bins: dict[str, Counter[int]] = {kind: Counter() for kind in limits_per_second}
+        self.num_requests: defaultdict[str, float] = defaultdict(float)
+        self.num_bytes: defaultdict[str, float] = defaultdict(float)
+        self._bins: dict[str, defaultdict[int, float]] = {
+            kind: defaultdict(float) for kind in limits_per_second
+        }
 
     def ask(self, kind: str, num_requests: float, num_bytes: float) -> float:
         """Requests that begin now; seconds until the last is answered."""
@@ -71,11 +73,11 @@ class ObjectStore:
 
     def note(self, kind: str, num_requests: float, num_bytes: float, begin: float, end: float) -> None:
         """Count requests that are spread evenly over a time, both ends in seconds."""
-        self.num_requests[kind] += num_requests  # type: ignore[assignment]
-        self.num_bytes[kind] += num_bytes  # type: ignore[assignment]
+        self.num_requests[kind] += num_requests
+        self.num_bytes[kind] += num_bytes
         first, last = int(begin // BIN_SECONDS), int(end // BIN_SECONDS)
         for index in range(first, last + 1):
-            self._bins[kind][index] += num_requests / (last - first + 1)  # type: ignore[assignment]
+            self._bins[kind][index] += num_requests / (last - first + 1)
 
     def peak_per_second(self, kind: str) -> float:
         """Requests a second in the busiest ten seconds."""

@@ -10,7 +10,7 @@ import itertools
 import math
 import random
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,7 +103,7 @@ class _Sweep:
         self._joined: list[Node] = []
         self._num_starting = self._num_running = self._num_trials = self._num_losses = 0
         self._most_slots = 0
-        self._spent: Counter[str] = Counter()
+        self._spent: defaultdict[str, float] = defaultdict(float)
         self._gpu_seconds = self._broadcast_seconds = 0.0
         self._kept: dict[str, float] = {}  # progress of cells whose stack was given up
         first_slots = 0 if cluster.is_empty else cluster.num_gpus
@@ -255,7 +255,7 @@ class _Sweep:
         try:
             yield self._env.timeout(seconds)
         finally:
-            self._spent[kind] += float(self._env.now) - begin_seconds  # type: ignore[assignment]
+            self._spent[kind] += float(self._env.now) - begin_seconds
 
     def _wait_for_trial(self) -> Generator[simpy.Event, Any, Trial]:
         begin_seconds = float(self._env.now)
@@ -270,7 +270,7 @@ class _Sweep:
                 request.cancel()
             raise
         finally:
-            self._spent[NO_CELL] += float(self._env.now) - begin_seconds  # type: ignore[assignment]
+            self._spent[NO_CELL] += float(self._env.now) - begin_seconds
 
     def _run_trial(self, trial: Trial) -> Process:
         """From the driver's word to the last file; a loss interrupts it anywhere."""
@@ -316,9 +316,9 @@ class _Sweep:
             raise
         finally:
             self._stepping.remove(trial)
-            self._spent[STEPS] += left_seconds  # type: ignore[assignment]
-            self._spent[REDONE] += lost_seconds  # type: ignore[assignment]
-            self._spent[CHECKPOINTS] += num_checkpoints * one_seconds  # type: ignore[assignment]
+            self._spent[STEPS] += left_seconds
+            self._spent[REDONE] += lost_seconds
+            self._spent[CHECKPOINTS] += num_checkpoints * one_seconds
             if num_checkpoints:
                 count, size = num_checkpoints * requests, num_checkpoints * num_bytes
                 store.note("write", count, size, begin_seconds, float(env.now))

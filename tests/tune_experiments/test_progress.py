@@ -5,8 +5,9 @@ import io
 import pytest
 
 from rc_core.cells import Grid
+from rc_core.durations import format_seconds
 from tune_experiments import progress as progress_module
-from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress, format_seconds
+from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress
 from tune_experiments.queue import CellQueue
 
 RESULT = {"train_accuracy": 0.99, "test_accuracy": 0.5, "sparsity": 0.88, "wall_seconds": 4.0}

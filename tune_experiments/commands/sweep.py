@@ -56,8 +56,8 @@ class Plan:
 
     def run(self) -> int:
         """Carry the command out and return the exit code."""
+        from rc_core.durations import format_seconds
         from tune_experiments.plan import make_plan
-        from tune_experiments.progress import format_seconds
 
         chosen = choose_preset(self.recipe)
         experiment = find_experiment(self.name or self.recipe, self.storage, READER_PATIENCE_SECONDS)

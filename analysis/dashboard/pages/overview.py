@@ -9,10 +9,11 @@ from analysis.dashboard.addresses import page_path, trial_path
 from analysis.dashboard.data_table import table
 from analysis.dashboard.filters import Filters
 from analysis.dashboard.live_experiment import Snapshot, counts_of
-from analysis.dashboard.marks import aria, notice, span_text, status_mark, utc_text
+from analysis.dashboard.marks import aria, notice, status_mark, utc_text
 from analysis.dashboard.page_data import Page, PageData
 from analysis.figures.theme import STATUSES
 from analysis.headline import RULE, headline, unfinished_cells, warnings
+from rc_core.durations import format_seconds
 from rc_core.provenance import unix_seconds
 
 _MAX_LISTED = 20
@@ -74,7 +75,7 @@ def _measures(shot: Snapshot) -> list[Component]:
     eta = (shot.driver or {}).get("eta_seconds") if shot.driver_state == "alive" else None
     measures = [
         ("Sweep", _driver_text(shot)),
-        ("Time left", f"about {span_text(float(eta))}" if eta is not None else "–"),
+        ("Time left", f"about {format_seconds(float(eta))}" if eta is not None else "–"),
         ("Pace", _pace_text(shot)),
         ("Device time", f"{spent / 3600:,.2f} h in {len(done):,} finished cells"),
     ]
@@ -105,7 +106,7 @@ def _pace_text(shot: Snapshot) -> str:
     num_cells = sum(unix_seconds(ended) >= started - 1 for ended in ends)
     if seconds <= 0 or not num_cells:
         return "–"
-    return f"{num_cells:,} cells in {span_text(seconds)}, {60 * num_cells / seconds:.1f} a minute"
+    return f"{num_cells:,} cells in {format_seconds(seconds)}, {60 * num_cells / seconds:.1f} a minute"
 
 
 def _counts(data: PageData, filters: Filters) -> Component:

@@ -10,7 +10,7 @@ from analysis.dashboard.data_table import pairs_table
 from analysis.dashboard.filters import Filters, level_text
 from analysis.dashboard.marks import notice
 from analysis.dashboard.page_data import Page, PageData
-from analysis.dashboard.settings_rows import flat
+from analysis.settings_rows import flat
 from rc_core.cells import Grid
 from rc_core.recipes import recipe_to_dict
 

@@ -17,8 +17,8 @@ from analysis.dashboard.exhibit_block import block
 from analysis.dashboard.filters import Filters, level_text
 from analysis.dashboard.marks import aria, notice, number_text, status_mark
 from analysis.dashboard.page_data import Page, PageData
-from analysis.dashboard.settings_rows import flat, recipe_rows
 from analysis.exhibits.gallery import EXHIBITS
+from analysis.settings_rows import flat, recipe_rows
 from rc_core.cell_states import CellState
 from rc_core.experiment import COLUMNS
 from rc_core.recipes import recipe_to_dict

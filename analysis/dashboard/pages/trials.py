@@ -14,8 +14,9 @@ from analysis.dashboard.addresses import download_path, page_path, trial_path
 from analysis.dashboard.data_table import scrolling
 from analysis.dashboard.filter_bar import filter_bar
 from analysis.dashboard.filters import Filters, level_text, matching
-from analysis.dashboard.marks import aria, component_id, number_text, span_text, status_mark
+from analysis.dashboard.marks import aria, component_id, number_text, status_mark
 from analysis.dashboard.page_data import Page, PageData
+from rc_core.durations import format_seconds
 
 ROWS_PER_PAGE = 50
 _MAX_ERROR = 90
@@ -134,7 +135,7 @@ def _level(value: object) -> str:
 
 def _time(value: object) -> str:
     seconds = float(str(value))
-    return "–" if seconds != seconds else f"{seconds:.1f} s" if seconds < 60 else span_text(seconds)
+    return "–" if seconds != seconds else f"{seconds:.1f} s" if seconds < 60 else format_seconds(seconds)
 
 
 def _pager(data: PageData, filters: Filters, number: int, num_pages: int) -> list[Component | str]:

@@ -9,11 +9,12 @@ from analysis.dashboard.cell_files import read_cell_files, read_tail
 from analysis.dashboard.commands import commands_of
 from analysis.dashboard.data_table import MAX_ROWS, thinned
 from analysis.dashboard.drawing import Drawings, without_markup
-from analysis.dashboard.marks import component_id, number_text, span_text, status_mark
-from analysis.dashboard.settings_rows import flat, recipe_rows
+from analysis.dashboard.marks import component_id, number_text, status_mark
 from analysis.exhibits.exhibit import Exhibit, Table
 from analysis.figures.theme import STATUSES, new_figure
+from analysis.settings_rows import flat, recipe_rows
 from rc_core.cells import PruneCell, TrainCell
+from rc_core.durations import format_seconds
 from rc_core.experiment import empty_row
 from rc_core.recipes import preset
 from rc_core.storage import LocalStorage
@@ -98,7 +99,7 @@ def test_numbers(value: object, expected: str) -> None:
 
 
 def test_spans() -> None:
-    assert [span_text(seconds) for seconds in (45.4, 200, 7500, 273_600)] == [
+    assert [format_seconds(seconds) for seconds in (45.4, 200, 7500, 273_600)] == [
         "45 s",
         "3 min 20 s",
         "2 h 05 min",
