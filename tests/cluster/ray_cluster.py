@@ -156,11 +156,10 @@ class RayCluster:
         start = f"{ssh} root@{host.address} bash -s <<'LINES'\n. ~/.bashrc\n{lines}\nLINES"
         self.lan.desk.ask(f"{copy} && {start}", limit_seconds=90)
 
-    def drain(self, host: Host) -> None:
-        """Tell Ray that a host will be taken away, as whoever reads a cloud's spot notices does."""
-        node = self.nodes()[host.name]["NodeID"]
+    def drain(self, node_id: str) -> None:
+        """Tell Ray that a node will be taken away, as whoever reads a cloud's spot notices does."""
         self.head.ask(
-            f"ray drain-node --address {self.head.address}:6379 --node-id {node} "
+            f"ray drain-node --address {self.head.address}:6379 --node-id {node_id} "
             "--reason DRAIN_NODE_REASON_PREEMPTION --reason-message spot --deadline-remaining-seconds 120"
         )
 
@@ -193,6 +192,13 @@ class RayCluster:
             for cell, names in files.items()
             if "record.json" not in names and any(name.startswith("checkpoint-") for name in names)
         }
+
+    def cells_moved_from(self, host: Host, experiment: str) -> list[str]:
+        """Cells that were tried on a host and later on another."""
+        suffix = "/attempts.json"
+        cells = [key.removesuffix(suffix) for key in self.keys(f"{experiment}/") if key.endswith(suffix)]
+        hosts = {cell.removeprefix(f"{experiment}/"): self.hosts_of(cell) for cell in cells}
+        return [cell for cell, tried in hosts.items() if host.name in tried[:-1] and tried[-1] != host.name]
 
     def hosts_of(self, cell: str) -> list[str]:
         """The host of each attempt at a cell, by the cell's place in the bucket."""
