@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
 from rc_core.dataset_info import dataset_info
@@ -33,6 +34,10 @@ from tune_experiments.settings import SweepOutcome, SweepSettings
 from tune_experiments.trainables import TrialContext, run_trial, trial_name
 
 MAX_PENDING_TRIALS = 200
+
+# Tune starts trials with a variable for PyTorch Lightning, and Ray gives a process that wants variables of its
+# own none of the idle ones, which have long begun to import torch (ray_environment.py).
+class_cache.DEFAULT_ENV_VARS.clear()
 
 
 def tune_cells(
