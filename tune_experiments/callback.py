@@ -13,7 +13,7 @@ from rc_core.provenance import host_name, utc_now
 from rc_core.storage import Storage
 from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress
 from tune_experiments.queue import PARENT_FAILED, CellQueue
-from tune_experiments.trainables import cells_of
+from tune_experiments.trainables import cells_of, trial_name
 
 # Stands for an ended trial's result; an empty one would make Tune print a line, whatever its verbosity.
 _ENDED = {"ended": True}
@@ -46,14 +46,20 @@ class SweepCallback(tune.Callback):
     ) -> None:
         self._queue, self._progress, self._display = queue, progress, display
         self._experiment = experiment
+        self._num_failures: dict[str, int] = {}  # by trial, when it last got a slot
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks; nothing of this one is ever restored."""
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial got its slot."""
+        """A trial got its slot, perhaps not for the first time."""
         cells = cells_of(trial.config)
+        before = self._num_failures.get(trial.trial_id)
+        self._num_failures[trial.trial_id] = trial.num_failures
+        if before is not None:
+            tries = (trial.num_failures + 1, trial.max_failures + 1) if trial.num_failures > before else None
+            self._display.event(self._progress.trial_restarted(trial_name(trial.config), tries))
         for cell in cells:
             self._progress.cell_started(cell, stack=len(cells))
 
@@ -61,6 +67,7 @@ class SweepCallback(tune.Callback):
         """A trial returned: its cells are done, interrupted, or failed in a way that retries would repeat."""
         outcomes = trial.last_result.get("outcomes", {})
         self._queue.end_stack()
+        self._num_failures.pop(trial.trial_id, None)
         for cell in cells_of(trial.config):
             outcome = outcomes.get(cell.cell_id, {"error": "the trial ended without a result"})
             if "interrupted" in outcome:
@@ -79,6 +86,7 @@ class SweepCallback(tune.Callback):
         """
         cells = cells_of(trial.config)
         self._queue.end_stack()
+        self._num_failures.pop(trial.trial_id, None)
         for cell in cells:
             folder = self._experiment.folder(cell.cell_id)
             if len(cells) == 1:

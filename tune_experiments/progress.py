@@ -66,6 +66,21 @@ class SweepProgress:
         self.recent.append(line)
         return line
 
+    def trial_restarted(self, trial: str, tries: tuple[int, int] | None) -> str:
+        """A trial that had a slot before has one again; returns the line that says so.
+
+        Args:
+            trial: its name.
+            tries: the number of this one and how many there may be; None where Ray took the node away in
+                order, which counts as none.
+        """
+        if tries is None:
+            line = f"moved   {trial:<32} its node was drained; not counted as a failure"
+        else:
+            line = f"again   {trial:<32} its process died; try {tries[0]} of {tries[1]}"
+        self.recent.append(line)
+        return line
+
     def cell_isolated(self, cell: Cell) -> str:
         """The cell's stack failed, perhaps through another cell; returns the line that says so."""
         self._start_seconds.pop(cell.cell_id, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -86,3 +87,4 @@ def _print_results(experiment: Storage) -> None:
     print(format_summary(results.load(experiment)))
     experiment.write(REPORT_FILE, build_report(experiment).encode())
     print(f"\nreport: {experiment.folder(REPORT_FILE).location}")
+    print(f"live, and to filter: rcsweep dash {shlex.quote(experiment.location)}")

@@ -17,6 +17,7 @@ from analysis.figures.panels import Panel
 from analysis.grid import summarize, what_is_left_out
 
 _BAR_PX = 26
+_NOTHING = "No finished cell has a time yet."
 
 
 class CostInfo(NamedTuple):
@@ -95,6 +96,8 @@ def time_text(seconds: float) -> str:
 
 def caption(info: CostInfo) -> str:
     """What is drawn, n, and what is missing."""
+    if not info.kinds:
+        return _NOTHING
     num_cells = sum(kind.num_cells for kind in info.kinds)
     parts = [
         "Wall time a step (evaluation and checkpoints included) and a cell, by target sparsity and "
@@ -122,7 +125,7 @@ def plot_cost(source: CostInfo | pd.DataFrame, log: AttemptLog | None = None) ->
     """
     info = source if isinstance(source, CostInfo) else get_cost_info(source, log)
     if not info.kinds:
-        return theme.note(theme.new_figure(height=160), "No finished cell has a time yet.")
+        return theme.note(theme.new_figure(height=160), _NOTHING)
     bars = [
         (
             f"device time in all: {time_text(info.device_seconds)}",

@@ -18,6 +18,8 @@ from analysis.memorization import number_of_classes
 
 TestLabels = Literal["true", "noisy"]
 
+_NOTHING = "No finished cell has both errors yet."
+
 
 class GapInfo(NamedTuple):
     """What the gap figure shows.
@@ -76,6 +78,8 @@ def get_gap_info(
 
 def caption(info: GapInfo) -> str:
     """What is drawn, n, and what is missing."""
+    if not info.gap.has_values:
+        return _NOTHING
     labels = "against the true labels"
     if info.test_labels == "noisy":
         labels = (
@@ -100,7 +104,7 @@ def plot_gap(source: GapInfo | pd.DataFrame, test_labels: TestLabels = "true") -
     """
     info = source if isinstance(source, GapInfo) else get_gap_info(source, test_labels)
     if not info.gap.has_values:
-        return theme.note(theme.new_figure(height=160), "No finished cell has both errors yet.")
+        return theme.note(theme.new_figure(height=160), _NOTHING)
     figure, (over_sparsity, over_randomization) = panels.stack_panels([260, 170], gaps_px=104)
     level_lines.draw_panel(figure, over_sparsity, info.gap, is_last=True)
     _draw_dense(figure, over_randomization, info.gap)

@@ -13,6 +13,8 @@ from analysis.grid import METRICS, GridCell, GridSummary, sparsity_label, summar
 
 GridHeatmapInfo = GridSummary
 
+_NOTHING = "The sweep has no cell yet."
+
 
 def get_grid_heatmap_info(
     frame: pd.DataFrame, metric: str = "train_accuracy", confidence: float = 0.95
@@ -23,6 +25,8 @@ def get_grid_heatmap_info(
 
 def caption(info: GridHeatmapInfo) -> str:
     """What is drawn, n, and what is missing."""
+    if not info.cells:
+        return _NOTHING
     failed, running, missing = (theme.STATUSES[status].icon for status in ("failed", "running", "missing"))
     return (
         f"Mean {METRICS[info.metric]} at every point of the grid, ± half the width of the "
@@ -40,7 +44,7 @@ def plot_grid_heatmap(
     num_rows, num_columns = len(info.randomizations), len(info.sparsities)
     figure = theme.new_figure(height=108 + 66 * max(num_rows, 1), margin={"l": 60, "r": 20, "t": 34, "b": 50})
     if not info.cells:
-        return theme.note(figure, "The sweep has no cell yet.")
+        return theme.note(figure, _NOTHING)
     figure.add_trace(
         go.Heatmap(
             z=[[cell.interval.mean for cell in cells] for _, cells in info.rows],

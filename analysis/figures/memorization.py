@@ -19,6 +19,8 @@ from analysis.memorization import number_of_classes, with_memorization
 
 Kind = Literal["accuracies", "scores"]
 
+_NOTHING = "No finished cell has accuracies by kind of label yet."
+
 
 class MemorizationInfo(NamedTuple):
     """What the memorization figure shows.
@@ -92,6 +94,8 @@ def get_memorization_info(
 
 def caption(info: MemorizationInfo) -> str:
     """What is drawn, n, and what is missing."""
+    if not any(panel.has_values for panel in info.panels):
+        return _NOTHING
     if info.kind == "accuracies":
         chance = "" if info.num_classes is None else f" Dotted: chance, 1/{info.num_classes}."
         words = (
@@ -125,4 +129,4 @@ def plot_memorization(source: MemorizationInfo | pd.DataFrame, kind: Kind = "acc
         kind: where a frame is given.
     """
     info = source if isinstance(source, MemorizationInfo) else get_memorization_info(source, kind)
-    return plot_quantities(info.panels, "No finished cell has accuracies by kind of label yet.")
+    return plot_quantities(info.panels, _NOTHING)

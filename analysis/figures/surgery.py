@@ -178,8 +178,8 @@ def plot_surgery(
     last_step = max(cell.steps[-1] for cell in info.cells)
     steps = theme.axis("", range=[0, 1.02 * last_step], nticks=6)
     for place, text, title in (
-        (places[0], f"{info.parent_id}: sparsity, target dotted", ""),
-        (places[num_cells + 1], "update probability", "pruning step"),
+        (places[0], "sparsity, target dotted", ""),
+        (places[num_cells + 1], "update probability", f"pruning step, from {info.parent_id}"),
     ):
         x = theme.axis(title, range=[0, 1.02 * last_step], nticks=6)
         panels.set_axes(figure, place, x, theme.axis("", range=[0, 1.05], nticks=5))

@@ -57,6 +57,11 @@ class TradeoffInfo(NamedTuple):
     left_out: str
 
     @property
+    def has_values(self) -> bool:
+        """Whether there is anything to draw."""
+        return any(point.values for line in self.lines for point in line.points)
+
+    @property
     def quantity(self) -> str:
         """The vertical axis in words."""
         words = METRICS[self.metric]
@@ -142,6 +147,8 @@ def axis_place(sparsity: float | None, scale: Scale) -> float:
 
 def caption(info: TradeoffInfo) -> str:
     """What is drawn, n, and what is missing."""
+    if not info.has_values:
+        return _nothing(info)
     scale = (
         ""
         if info.scale == "sparsity"
@@ -159,6 +166,10 @@ def caption(info: TradeoffInfo) -> str:
         f"t-intervals of the mean, cut at {low} and {high}, none where fewer than two seeds are finished. "
         f"{info.left_out}"
     )
+
+
+def _nothing(info: TradeoffInfo) -> str:
+    return f"No finished cell has a {METRICS[info.metric]} yet."
 
 
 def plot_tradeoff(
@@ -184,8 +195,8 @@ def plot_tradeoff(
         else get_tradeoff_info(source, metric, confidence, x=x, relative=relative)
     )
     figure = theme.new_figure(height=440)
-    if not any(point.values for line in info.lines for point in line.points):
-        return theme.note(figure, f"No finished cell has a {METRICS[info.metric]} yet.")
+    if not info.has_values:
+        return theme.note(figure, _nothing(info))
     sparsities = {point.x: point.sparsity for line in info.lines for point in line.points}
     places = sorted(sparsities)
     last = max(places[-1], 0.1)

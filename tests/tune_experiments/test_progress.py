@@ -84,6 +84,8 @@ def test_the_cells_of_a_stack_share_its_slot(clock):
     isolated = queue.cells["train-p0.50-s1"]
     assert progress.cell_isolated(isolated).startswith("again   train-p0.50-s1 ")
     assert progress.running_ids() == ["train-p0.00-s1"]
+    assert progress.trial_restarted("train-p1.00-s1", (2, 3)).split("; ")[1] == "try 2 of 3"
+    assert progress.trial_restarted("train-p1.00-s1", None).endswith("; not counted as a failure")
 
 
 def test_plain_output_says_events_at_once_and_summaries_now_and_then(clock):

@@ -47,7 +47,7 @@ def _facts(shot: Snapshot) -> list[str]:
         ", ".join(sorted(map(str, set(frame[name].dropna())))) for name in ("recipe", "dataset", "model")
     ]
     if shot.spec is not None and shot.spec.provenance.get("created"):
-        facts.append(f"begun {shot.spec.provenance['created']}")
+        facts.append(f"begun {utc_text(unix_seconds(shot.spec.provenance['created']))}")
     return [fact for fact in facts if fact]
 
 

@@ -1,14 +1,12 @@
-"""Published: the table of the paper beside this experiment."""
+"""Published: the table of the paper beside this experiment, one exhibit."""
 
 from __future__ import annotations
 
-from dash import html
 from dash.development.base_component import Component
 
 from analysis.dashboard.exhibit_page import exhibit_page
 from analysis.dashboard.filters import Filters
 from analysis.dashboard.page_data import Page, PageData
-from analysis.published import SOURCE
 
 _INTRODUCTION = (
     "The published accuracies are of ResNet-56 on CIFAR-10, one run each. Of another recipe, the order of "
@@ -17,9 +15,8 @@ _INTRODUCTION = (
 
 
 def content(data: PageData, filters: Filters) -> Component:
-    """The exhibit, and where its reference is from."""
-    source = html.P(f"Source: {SOURCE}.", className="muted")
-    return exhibit_page(data, filters, PAGE.slug, PAGE.title, _INTRODUCTION, ["published"], [source])
+    """The exhibit of the chosen cells."""
+    return exhibit_page(data, filters, PAGE.slug, PAGE.title, _INTRODUCTION, ["published"])
 
 
 PAGE = Page(slug="published", title="Published", content=content)
