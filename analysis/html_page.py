@@ -55,7 +55,8 @@ figcaption { max-width: 90ch; margin-top: 4px; }
 .plot, .scroll { overflow-x: auto; }
 .drawing { min-width: var(--min-width, 340px); }
 .js-plotly-plot .plotly .modebar:focus-within { opacity: 1; }
-.js-plotly-plot .plotly .modebar .modebar-btn:focus-visible { outline: 3px solid var(--warn); outline-offset: -3px; }
+.js-plotly-plot .plotly .modebar .modebar-btn:focus-visible { outline: 3px solid var(--warn);
+  outline-offset: -3px; }
 nav { display: flex; flex-wrap: wrap; gap: 4px 16px; margin: 18px 0 0; font-size: .9rem; }
 nav a { color: var(--ink); text-underline-offset: 3px; }
 .numbers .csv { margin: 6px 0; }

@@ -35,8 +35,8 @@ from tune_experiments.trainables import TrialContext, run_trial, trial_name
 
 MAX_PENDING_TRIALS = 200
 
-# Tune starts trials with a variable for PyTorch Lightning, and Ray gives a process that wants variables of its
-# own none of the idle ones, which have long begun to import torch (ray_environment.py).
+# Tune starts trials with a variable for PyTorch Lightning, and Ray gives a process that wants variables of
+# its own none of the idle ones, which have long begun to import torch (ray_environment.py).
 class_cache.DEFAULT_ENV_VARS.clear()
 
 

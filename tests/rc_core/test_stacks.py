@@ -152,7 +152,7 @@ def test_a_stack_is_that_many_networks_trained_apart(tmp_path, splits):
         for name in {"step", "learning_rate", "sparsity_target", "update_probability"} & ours.keys():
             assert ours[name] == theirs[name]
         # Rounding grows from step to step as in any two runs of different rounding.
-        np.testing.assert_allclose(ours["train_loss"][:8], theirs["train_loss"][:8], rtol=1e-3)
+        np.testing.assert_allclose(ours["train_loss"][:6], theirs["train_loss"][:6], rtol=1e-5)
         np.testing.assert_allclose(ours["train_loss"], theirs["train_loss"], rtol=0.05)
         if "sparsity" in ours:
             np.testing.assert_allclose(ours["sparsity"], theirs["sparsity"], atol=2e-3)
