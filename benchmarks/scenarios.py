@@ -29,7 +29,7 @@ class Candidate:
         compiled: whether torch.compile fuses the networks; dense steps of the product only.
         precision: of convolutions and activations, see `device_step.Numerics`; the product only.
         keeps_memory: whether the allocator keeps freed memory; the product does.
-        huge_pages: whether it takes its memory in huge pages; the product alone can, and does in a sweep.
+        huge_pages: whether it takes its memory in pages of 2 MB where the kernel has them.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Candidate:
     compiled: bool = False
     precision: str = "float32"
     keeps_memory: bool = True
-    huge_pages: bool = True
+    huge_pages: bool = False
 
     @property
     def needs_before(self) -> bool:
@@ -145,7 +145,7 @@ _LARGE_BFLOAT16 = Candidate(
     name="product, 2 processes, bfloat16", code=PRODUCT, num_processes=2, precision="bfloat16"
 )
 _STACK_TRIALS = (
-    Candidate(name="product, stack of 16, small pages", code=PRODUCT, num_networks=16, huge_pages=False),
+    Candidate(name="product, stack of 16, huge pages", code=PRODUCT, num_networks=16, huge_pages=True),
     Candidate(name="product, stack of 16, bfloat16", code=PRODUCT, num_networks=16, precision="bfloat16"),
 )
 

@@ -75,12 +75,12 @@ def document_shots(experiment: Path) -> list[Shot]:
     name, (_, pruning) = experiment.name, _two_cells(experiment)
     shots = [
         Shot(page or "overview", page_path(name, page), WIDE, "light", HEIGHT)
-        for page in ("", "tradeoff", "grid", "curves", "trials", "cost")
+        for page in ("", "tradeoff", "grid", "threshold", "curves", "surgery", "memory", "trials", "cost")
     ]
     return [
         *shots,
         Shot("trial", trial_path(name, pruning), WIDE, "light", HEIGHT),
-        Shot("overview", page_path(name), WIDE, "dark", HEIGHT),
+        Shot("tradeoff", page_path(name, "tradeoff"), WIDE, "dark", HEIGHT),
         Shot("overview", page_path(name), NARROW, "light", HEIGHT),
     ]
 

@@ -12,9 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.harness import Burst
-from benchmarks.scenarios import PLAIN, PRODUCT, Candidate, Scenario
+from benchmarks.scenarios import Candidate, Scenario
 from benchmarks.trees import Tree
-from tune_experiments.ray_environment import HUGE_PAGES
 
 _TAIL_CHARACTERS = 2_000
 _END_SECONDS = 20
@@ -66,8 +65,8 @@ class Slots:
 
 
 def _variables(candidate: Candidate) -> dict[str, str]:
-    """Of the environment, as a sweep starts processes with the candidate's code."""
-    return HUGE_PAGES if candidate.huge_pages and candidate.code in (PRODUCT, PLAIN) else {}
+    """Of the environment; glibc reads this one when a process starts."""
+    return {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if candidate.huge_pages else {}
 
 
 class _Worker:

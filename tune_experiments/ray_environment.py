@@ -5,10 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 
-# Read by glibc when a process starts: memory that torch works on comes in pages of 2 MB where the kernel has
-# them, so that fewer addresses have to be looked up (docs/performance.md). Elsewhere it has no effect.
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-
 
 def prepare(address: str | None) -> None:
     """Set what the user has not set. Call before the first `import ray`.
@@ -25,7 +21,7 @@ def prepare(address: str | None) -> None:
     }
     if address is None:
         # What every trial needs first, seconds of imports: workers begin them as they start.
-        defaults |= {"RAY_preload_python_modules": "torch,ray.tune"} | HUGE_PAGES
+        defaults |= {"RAY_preload_python_modules": "torch,ray.tune"}
     if address is None and "RAY_AUTH_MODE" not in os.environ:
         # Ray's ports listen on every interface, so even a local Ray wants a token (CVE-2023-48022). A fresh
         # one in the environment leaves no file behind, where Ray by itself would write ~/.ray/auth_token.

@@ -183,6 +183,12 @@ def test_disturbed_cells_were_tried_again_on_other_hosts(cluster, sweep, disturb
     assert cluster.cells_moved_from(sweep[disturbance], EXPERIMENT)
 
 
+def test_a_drained_node_counts_as_no_failure(cluster, sweep):
+    lines = cluster.printed("sweep.txt").splitlines()
+    assert [line for line in lines if line.startswith("moved ") and "not counted as a failure" in line]
+    assert [line for line in lines if line.startswith("again ") and "its process died; try 2 of 3" in line]
+
+
 @pytest.mark.parametrize(
     "disturbance", ["drained", "killed"]
 )  # of the first, a late writer may have the last word

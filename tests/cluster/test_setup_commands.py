@@ -1,4 +1,4 @@
-"""The setup commands of both YAML files, run by ssh on a host that has nothing but Python, from what they ship.
+"""The setup commands of both YAML files, run by ssh on a host that has only Python, from what they ship.
 
 No index can be reached from a host, so pip finds the dependencies where these tests have theirs; versions
 and constraints are resolved as ever, and rcsweep itself is built and installed there.

@@ -38,6 +38,7 @@ FIGURES = {{"train_accuracy": 1.0, "test_accuracy": 1.0, "sparsity": 0.0, "wall_
 
 
 def trial(config, *, context, train, test):
+    import ray
     from ray import tune
 
     begun = time.time()
@@ -45,6 +46,7 @@ def trial(config, *, context, train, test):
     (cell,) = config["cells"]
     seen = {{"visible": os.environ.get("CUDA_VISIBLE_DEVICES"), "device": context.device}}
     seen |= {{"begun": begun, "ended": time.time()}}
+    seen |= {{"environment": ray.get_runtime_context().get_runtime_env_string()}}
     Path(context.experiment, f"seen-{{cell['seed']}}.json").write_text(json.dumps(seen))
     cell_id = f"train-p0.00-s{{cell['seed']}}"
     tune.report({{"outcomes": {{cell_id: FIGURES}}}})
@@ -82,6 +84,8 @@ def test_each_trial_sees_one_gpu_and_as_many_share_it_as_fit(tmp_path, gpus_per_
     seen = [json.loads(path.read_text()) for path in tmp_path.glob("seen-*.json")]
     assert len(seen) == NUM_TRIALS
     assert {trial["device"] for trial in seen} == {"cuda"}
+    # With one of its own, Ray would give it none of the idle processes, which have imported torch already.
+    assert {trial["environment"] for trial in seen} == {"{}"}
     assert {trial["visible"] for trial in seen} == set(VISIBLE)
     most = {device: most_at_a_time([t for t in seen if t["visible"] == device]) for device in VISIBLE}
     assert max(most.values()) <= num_sharing
