@@ -10,7 +10,8 @@ browser of its own, so nothing is kept but the index on disk, as after `rcsweep 
 seconds:
 
 start      from the command to its address on the screen
-first      from then to the trade-off page drawn: the server's first look, and plotly.js
+first      from then to the overview drawn, the page that opens: with the server's first look
+figure     the trade-off page drawn, opened by its address in a fresh browser, of a fresh server
 page       the grid page, by its link, in the window that is open
 same       a refresh by hand after which nothing has changed, from the click to the answer in place
 changed    the same after 10 more cells were finished: the figure is drawn again
@@ -65,6 +66,7 @@ class Round(NamedTuple):
 
     start: float
     first: float
+    figure: float
     page: float
     same: float
     changed: float
@@ -87,19 +89,23 @@ class Memory(NamedTuple):
 
 
 def measure_round(experiment: Path, scratch: Path) -> Round:
-    """Start a server, look at it in a fresh browser, and end both."""
+    """Start a server, look at it in a fresh browser, end both; and once more for the figure."""
+    arguments = ("--storage", str(experiment.parent))
     with chromium() as browser:
         begun = time.perf_counter()
-        with DashProcess("--storage", str(experiment.parent), output=scratch / "dash.txt") as dash:
+        with DashProcess(*arguments, output=scratch / "dash.txt") as dash:
             start = time.perf_counter() - begun
             page = browser.new_page(viewport=_WIDE)
-            first = seconds_of(lambda: open_page(page, f"{dash.origin}/e/{NAME}/tradeoff"))
-            other = seconds_of(lambda: follow(page, "Grid"))
-            follow(page, "Trade-off")
-            same = min(refresh(page) for _ in range(3))
-            finish_cells(LocalStorage(experiment))
-            changed = refresh_changed(page)
-    return Round(start, first, other, same, changed)
+            first = seconds_of(lambda: open_page(page, f"{dash.origin}/e/{NAME}"))
+    with chromium() as browser, DashProcess(*arguments, output=scratch / "dash.txt") as dash:
+        page = browser.new_page(viewport=_WIDE)
+        figure = seconds_of(lambda: open_page(page, f"{dash.origin}/e/{NAME}/tradeoff"))
+        other = seconds_of(lambda: follow(page, "Grid"))
+        follow(page, "Trade-off")
+        same = min(refresh(page) for _ in range(3))
+        finish_cells(LocalStorage(experiment))
+        changed = refresh_changed(page)
+    return Round(start, first, figure, other, same, changed)
 
 
 def measure_memory(experiment: Path, scratch: Path, num_refreshes: int) -> Memory:
