@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import deque
@@ -194,8 +195,9 @@ class LiveDisplay:
 
 
 def open_display(progress: SweepProgress, stream: TextIO = sys.stdout) -> PlainDisplay | LiveDisplay:
-    """The live region where the output is a terminal, else plain lines."""
-    return LiveDisplay(progress, stream) if stream.isatty() else PlainDisplay(progress, stream)
+    """The live region where the output is a terminal that can redraw, else plain lines."""
+    can_redraw = stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    return LiveDisplay(progress, stream) if can_redraw else PlainDisplay(progress, stream)
 
 
 class StepProgress:

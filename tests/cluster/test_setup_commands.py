@@ -24,10 +24,12 @@ if (reason := missing_means()) is not None:
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
 # 0 turns isolation off: pip takes the value for whether to isolate.
-BASHRC = f"""
+BASHRC = """
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin PYTHONDONTWRITEBYTECODE=1
-export PYTHONPATH={sysconfig.get_path("purelib")} PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0
+export PYTHONPATH=$HOME/packages PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0
 """
+# All but rcsweep.
+PACKAGES = f"mkdir packages && ln -s {sysconfig.get_path('purelib')}/* packages && rm packages/*rcsweep*"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def network():
 def test_a_bare_host_becomes_a_node(network, file):
     config = yaml.safe_load((ROOT / file).read_text())
     host = network.add(Path(file).stem)
-    host.ask(f"echo {shlex.quote(BASHRC)} > .bashrc; rm -rf rcsweep")
+    host.ask(f"echo {shlex.quote(BASHRC)} > .bashrc; {PACKAGES}")
     ssh = f"ssh -q -i {KEY} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
     for target, source in config["file_mounts"].items():
         path = source if source.startswith("~") else f"{ROOT}/{source}"

@@ -7,7 +7,7 @@ import pytest
 from rc_core.cells import Grid
 from rc_core.durations import format_seconds
 from tune_experiments import progress as progress_module
-from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress
+from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress, open_display
 from tune_experiments.queue import CellQueue
 
 RESULT = {"train_accuracy": 0.99, "test_accuracy": 0.5, "sparsity": 0.88, "wall_seconds": 4.0}
@@ -119,3 +119,26 @@ def test_the_live_region_keeps_cell_lines_and_puts_others_above_it():
     assert "done    train-p0.00-s1" in shown
     assert "stopping: [not markup]" in shown
     assert "1/1 done, 0 running" in shown
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "term", "kind"),
+    [
+        (True, "xterm-256color", LiveDisplay),
+        (True, "dumb", PlainDisplay),  # as behind `ray exec`
+        (True, None, PlainDisplay),
+        (False, "xterm-256color", PlainDisplay),
+    ],
+)
+def test_lines_are_redrawn_only_where_a_terminal_can(is_terminal, term, kind, monkeypatch):
+    class Stream(io.StringIO):
+        def isatty(self):
+            return is_terminal
+
+    monkeypatch.delenv("TERM", raising=False)
+    if term is not None:
+        monkeypatch.setenv("TERM", term)
+    queue = CellQueue(Grid(randomizations=(0.0,), sparsities=(), seeds=(1,)).cells())
+    display = open_display(SweepProgress(queue, 1, {"train": 1.0, "prune": 1.0}), Stream())
+    assert type(display) is kind
+    display.close()
