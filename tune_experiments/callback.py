@@ -11,6 +11,7 @@ from rc_core.cells import Cell
 from rc_core.experiment import FAILURE_FILE, LOG_FILE, read_json, read_record, write_json
 from rc_core.provenance import host_name, utc_now
 from rc_core.storage import Storage
+from tune_experiments.node_drain import LEAVES_NODE
 from tune_experiments.progress import LiveDisplay, PlainDisplay, SweepProgress
 from tune_experiments.queue import PARENT_FAILED, CellQueue
 from tune_experiments.trainables import cells_of, trial_name
@@ -62,6 +63,13 @@ class SweepCallback(tune.Callback):
             self._display.event(self._progress.trial_restarted(trial_name(trial.config), tries))
         for cell in cells:
             self._progress.cell_started(cell, stack=len(cells))
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial that leaves a drained node says so; its end, which Tune will count, is made up for."""
+        if LEAVES_NODE in result:
+            trial.run_metadata.num_failures -= 1
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial returned: its cells are done, interrupted, or failed in a way that retries would repeat."""

@@ -1,8 +1,9 @@
 """Notice that this process's node will be taken away: Ray drains it, e.g. since the cloud wants it back.
 
 Ray places nothing more on such a node, but lets run what is there, and a process that Tune gives to the next
-trial stays where it is. So a trial writes its checkpoint and ends its process; the node's state makes Ray
-report that as a preemption, which Tune answers with a new process elsewhere and does not count as a failure.
+trial stays where it is. So a trial writes its checkpoint and ends its process, and Tune starts another one
+elsewhere. For Ray that is a preemption only if the node itself dies first; for the driver not to count it as
+a failure, the trial says beforehand that it leaves.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import threading
 import time
 
 import ray
+from ray import tune
 from ray._private.state import state
 
 POLL_SECONDS = 2.0
+LEAVES_NODE = "leaves_node"  # key of a trial's last report
 
 
 class NodeDrain:
@@ -47,5 +50,6 @@ def node_drain() -> NodeDrain:
 
 
 def leave_node() -> None:
-    """End this process at once; what is to stay has been written."""
+    """Tell the driver, then end this process; what is to stay has been written."""
+    tune.report({LEAVES_NODE: True})  # returns when the driver has seen it
     os._exit(0)
