@@ -41,14 +41,14 @@ def test_digits_shows_that_overfitting_limits_compressibility():
     for sparsity in (0.8, 0.9, 0.95):
         for seed in (42, 43, 44):
             assert by_cell[0.0, sparsity, seed] > by_cell[1.0, sparsity, seed]
-    assert [round(mean(frame, p, 0.9), 3) for p in (0.0, 0.5, 1.0)] == [0.993, 0.450, 0.235]
+    assert [round(mean(frame, p, 0.9), 3) for p in (0.0, 0.5, 1.0)] == [0.989, 0.440, 0.207]
 
 
 def test_cifar_tiny_shows_the_order_in_the_mean():
     frame = load("cifar-tiny")
     assert frame.loc[frame["phase"] == "train", "train_accuracy"].min() == 1.0
-    assert [round(mean(frame, p, 0.8), 3) for p in (0.0, 0.5, 1.0)] == [0.744, 0.612, 0.600]
-    assert [round(mean(frame, p, 0.9), 3) for p in (0.0, 0.5, 1.0)] == [0.428, 0.225, 0.203]
+    assert [round(mean(frame, p, 0.8), 3) for p in (0.0, 0.5, 1.0)] == [0.747, 0.605, 0.604]
+    assert [round(mean(frame, p, 0.9), 3) for p in (0.0, 0.5, 1.0)] == [0.442, 0.287, 0.242]
 
 
 def test_the_tables_of_the_performance_document_are_those_of_the_data():

@@ -87,4 +87,4 @@ def _print_results(experiment: Storage) -> None:
     print(format_summary(results.load(experiment)))
     experiment.write(REPORT_FILE, build_report(experiment).encode())
     print(f"\nreport: {experiment.folder(REPORT_FILE).location}")
-    print(f"live, and to filter: rcsweep dash {shlex.quote(experiment.location)}")
+    print(f"to look around: rcsweep dash {shlex.quote(experiment.location)}")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import multiprocessing
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -138,6 +140,13 @@ def driver_figures(num_cells: int, num_reports: int) -> tuple[float, float]:
         return outcome.sweep_seconds, time.thread_time() - begin_seconds
 
 
+def sweep_seconds(num_cells: int) -> float:
+    """Sweep time of cells that do nothing, of a driver that starts as a user's does: it imports beside Ray."""
+    command = [sys.executable, "-m", "benchmarks.overhead", "--one", str(num_cells)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(json.loads(done.stdout.splitlines()[-1])["sweep_seconds"])
+
+
 def driver_costs() -> dict[str, float]:
     """The driver's work for a trial and a sign of life, a slot's idle time, a sweep's beginning and end."""
 
@@ -146,9 +155,11 @@ def driver_costs() -> dict[str, float]:
             return pool.apply(driver_figures, (num_cells, num_reports))
 
     few, many = NO_OP_CELLS
+    _, loop_few = run(few, 0)
+    _, loop_many = run(many, 0)
     # How long processes take to start depends on what else goes on: the median of several.
-    wall_few, loop_few = sorted(run(few, 0) for _ in range(NUM_STARTS))[NUM_STARTS // 2]
-    wall_many, loop_many = run(many, 0)
+    wall_few = statistics.median(sweep_seconds(few) for _ in range(NUM_STARTS))
+    wall_many = sweep_seconds(many)
     _, loop_reports = run(few, REPORTS[1])
     loop_seconds = (loop_many - loop_few) / (many - few)
     wall_seconds = (wall_many - wall_few) / (many - few)
