@@ -318,7 +318,7 @@ def _title(run: RunSlots, number: int, num_runs: int, suffix: str) -> dict[str, 
 def _last_start(x: float, suffix: str) -> dict[str, Any]:
     line = {"color": theme.INK, "width": 1.5, "dash": "dot"}
     place = {"xref": f"x{suffix}", "yref": f"y{suffix} domain"}
-    return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "line": line, "layer": "between"} | place
+    return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "line": line, "layer": "below"} | place
 
 
 def _legend_rows(names: list[str]) -> int:
