@@ -141,7 +141,7 @@ def driver_figures(num_cells: int, num_reports: int) -> tuple[float, float]:
 
 
 def sweep_seconds(num_cells: int) -> float:
-    """Sweep time of cells that do nothing, of a driver that starts as a user's does: it imports beside Ray."""
+    """Sweep time of cells that do nothing, of a driver that imports beside Ray, as a user's."""
     command = [sys.executable, "-m", "benchmarks.overhead", "--one", str(num_cells)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(json.loads(done.stdout.splitlines()[-1])["sweep_seconds"])
