@@ -78,13 +78,15 @@ def get_gap_info(
 
 def caption(info: GapInfo) -> str:
     """What is drawn, n, and what is missing."""
+    if info.test_labels == "noisy" and info.num_classes is None:
+        return "The error on noisy test labels needs the number of classes K: not known (give num_classes)."
     if not info.gap.has_values:
         return _NOTHING
     labels = "against the true labels"
     if info.test_labels == "noisy":
         labels = (
             "expected if the test labels were randomized like the training labels, (1 - p) e + p (1 - 1/K) "
-            f"with K = {info.num_classes or 'not known (give num_classes)'}"
+            f"with K = {info.num_classes}"
         )
     return (
         f"Generalization gap: test error ({labels}) minus training error (against the labels trained on). "

@@ -65,6 +65,8 @@ print("SLOTS", outcome.num_slots, "DONE", outcome.num_done)
 
 @pytest.mark.parametrize(("gpus_per_trial", "num_sharing"), [(1.0, 1), (0.4, 2)])
 def test_each_trial_sees_one_gpu_and_as_many_share_it_as_fit(tmp_path, gpus_per_trial, num_sharing):
+    # Tune hands credentials on to its trials, as an environment of their own.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     done = subprocess.run(
         [
             sys.executable,
@@ -76,7 +78,7 @@ def test_each_trial_sees_one_gpu_and_as_many_share_it_as_fit(tmp_path, gpus_per_
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(VISIBLE)},
+        env=environment | {"CUDA_VISIBLE_DEVICES": ",".join(VISIBLE)},
         timeout=200,
     )
     assert done.returncode == 0, done.stdout + done.stderr
