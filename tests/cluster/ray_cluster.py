@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shlex
@@ -12,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from chaos.comparison import TIME_COLUMNS
 from tests.cluster.hosts import DESK_ADDRESS, KEY, Host, Lan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,8 +147,8 @@ class RayCluster:
         """What Ray's autoscaler said."""
         return self.head.run("tail -n 50 /tmp/ray/session_latest/logs/monitor.*").stdout
 
-    def join(self, host: Host) -> None:
-        """Make a new host a worker by hand; the autoscaler's provider `local` knows no new addresses."""
+    def join(self, host: Host) -> subprocess.Popen[bytes]:
+        """Begin to make a new host a worker, by hand: the autoscaler's provider `local` knows no new ones."""
         ssh = f"ssh -q -i {KEY} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
         copy = f"rsync -aR -e '{ssh}' rcsweep .ray/auth_token root@{host.address}:"
         commands = [*SETUP, *self._config["worker_start_ray_commands"]]
@@ -154,7 +156,7 @@ class RayCluster:
         # `ray start` reads the variables that the setup has put into .bashrc.
         lines = lines.replace("\nray stop", "\n. ~/.bashrc\nray stop")
         start = f"{ssh} root@{host.address} bash -s <<'LINES'\n. ~/.bashrc\n{lines}\nLINES"
-        self.lan.desk.ask(f"{copy} && {start}", limit_seconds=90)
+        return self.lan.desk.start(f"{copy} && {start}", self._folder / f"join-{host.name}.txt")
 
     def drain(self, node_id: str) -> None:
         """Tell Ray that a node will be taken away, as whoever reads a cloud's spot notices does."""
@@ -180,6 +182,12 @@ class RayCluster:
     def read(self, key: str) -> Any:
         """A JSON file in the bucket."""
         return json.loads(self.lan.desk.ask(f"{FETCH}/{key}"))
+
+    def table(self, experiment: str) -> list[dict[str, str]]:
+        """What `rcsweep export` writes of an experiment, run on the desk; without times and rates."""
+        exported = self.lan.desk.ask(f"rcsweep export {experiment} --out table.csv >&2 && cat table.csv")
+        rows = csv.DictReader(exported.splitlines())
+        return [{name: row[name] for name in row.keys() - TIME_COLUMNS} for row in rows]
 
     def cells_under_way(self, experiment: str) -> dict[str, str]:
         """Cells that have a checkpoint and no record, and the host of each one's last attempt."""
