@@ -1,11 +1,11 @@
 """Whole sweeps as users run them: the product against the version before stacks.
 
 Command:  python -m benchmarks.sweeps [--quick] [--recipe digits] [--rounds 3] [--out FILE.json]
-Time:     about 6 minutes a round with `digits` on 2 CPU cores; --quick (one round of `smoke`): about 1
+Time:     about 3 minutes a round with `digits` on 2 CPU cores; --quick (one round of `smoke`): about 1
 Result:   section `sweeps` of docs/results/performance.json: cells a minute of sweep time (from the first
           trial's request to the end) and of wall time (the whole command: imports, Ray's start, report)
 
-Every command runs in a fresh folder, and the two versions take turns.
+Every command runs in a fresh folder, and the candidates take turns.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ from benchmarks.table import comparison_table
 from benchmarks.trees import BEFORE_COMMIT, Tree, copy_working_tree, extract_commit
 from rc_core.recipes import preset
 
-BEFORE, PRODUCT = "before", "product"
+BEFORE, PRODUCT, PRODUCT_BFLOAT16 = "before", "product", "product, bfloat16"
 
 _TAIL_CHARACTERS = 3_000
 
@@ -52,14 +53,14 @@ class SweepError(RuntimeError):
     """A sweep failed, or its workers run other code than they should."""
 
 
-def run_sweep(tree: Tree, recipe: str) -> SweepRun:
-    """Run a recipe's default grid in a fresh folder with a tree's code.
+def run_sweep(tree: Tree, recipe: str, *options: str) -> SweepRun:
+    """Run a recipe's default grid in a fresh folder with a tree's code and further options.
 
     Raises:
         SweepError: the command failed or left cells out.
     """
     with tempfile.TemporaryDirectory() as storage:
-        command = [sys.executable, "-m", "tune_experiments", "run", recipe, "--storage", storage]
+        command = [sys.executable, "-m", "tune_experiments", "run", recipe, "--storage", storage, *options]
         began_seconds = time.perf_counter()
         done = subprocess.run(
             command,
@@ -140,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
     parser.add_argument("--recipe", default="digits", help="whose default grid is run")
-    parser.add_argument("--rounds", type=int, default=3, help="commands of each version, at least 1")
+    parser.add_argument("--rounds", type=int, default=3, help="commands of each candidate, at least 1")
     parser.add_argument("--out", type=Path, help="results file whose section `sweeps` is written")
     arguments = parser.parse_args()
     recipe, num_rounds = ("smoke", 1) if arguments.quick else (arguments.recipe, arguments.rounds)
@@ -151,7 +152,11 @@ def main() -> None:
         for tree in trees.values():
             require_own_code(tree)
         runs = alternate(
-            {version: _runner(tree, recipe) for version, tree in trees.items()},
+            {
+                BEFORE: partial(run_sweep, trees[BEFORE], recipe),
+                PRODUCT: partial(run_sweep, product, recipe),
+                PRODUCT_BFLOAT16: partial(run_sweep, product, recipe, "--precision", "bfloat16"),
+            },
             repetitions=num_rounds,
             warmups=0,
             report=lambda line: print(f"{recipe}: {line}", file=sys.stderr, flush=True),
@@ -168,10 +173,6 @@ def main() -> None:
     }
     if arguments.out:
         write_section(arguments.out, "sweeps", section)
-
-
-def _runner(tree: Tree, recipe: str) -> Callable[[], SweepRun]:
-    return lambda: run_sweep(tree, recipe)
 
 
 def _tail(text: str) -> str:
