@@ -1,7 +1,7 @@
 """Whole sweeps as users run them: the product against the version before stacks.
 
 Command:  python -m benchmarks.sweeps [--quick] [--recipe digits] [--rounds 3] [--out FILE.json]
-Time:     about 3 minutes a round with `digits` on 2 CPU cores; --quick (one round of `smoke`): about 1
+Time:     about 4 minutes a round with `digits` on 2 CPU cores; --quick (one round of `smoke`): about 1
 Result:   section `sweeps` of docs/results/performance.json: cells a minute of sweep time (from the first
           trial's request to the end) and of wall time (the whole command: imports, Ray's start, report)
 

@@ -73,7 +73,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sweep(cluster):
-    """The disturbed sweep: its exit code, and the name of the host of each disturbance."""
+    """The disturbed sweep: its exit code, and the host of each disturbance."""
     network, start_seconds = cluster.lan, time.monotonic()
     cluster.head.ask("rcsweep data prepare digits --out data", limit_seconds=STEP_SECONDS)
     process = cluster.start(f"{RUN} --data data --address auto --storage s3://{BUCKET}", "sweep.txt")
@@ -94,7 +94,7 @@ def sweep(cluster):
     one = busy_host("one")
     network.cut(one)
     cut_seconds = time.monotonic()
-    three = cluster.join(network.add("three"))
+    joining_three = cluster.join(network.add("three"))
     wait_until(lambda: "one" not in cluster.nodes(), "the head misses the host that is cut off", process)
     cluster.seconds["notice of the cut link, at most"] = time.monotonic() - cut_seconds
 
@@ -109,8 +109,8 @@ def sweep(cluster):
     network.part(one, cluster.head)
     network.heal(one)
 
-    assert three.wait(STEP_SECONDS) == 0, cluster.printed("join-three.txt")
-    four = cluster.join(network.add("four"))
+    assert joining_three.wait(STEP_SECONDS) == 0, cluster.printed("join-three.txt")
+    joining_four = cluster.join(network.add("four"))
     nodes = cluster.nodes()
     drained = busy_host("two", "three")
     cluster.drain(nodes[drained.name]["NodeID"])
@@ -120,7 +120,7 @@ def sweep(cluster):
     cluster.seconds["the trial has left the drained host"] = time.monotonic() - drain_seconds
     drained.kill()  # as the cloud does, or Ray's autoscaler would start it anew, once it is idle
 
-    assert four.wait(STEP_SECONDS) == 0, cluster.printed("join-four.txt")
+    assert joining_four.wait(STEP_SECONDS) == 0, cluster.printed("join-four.txt")
     killed = busy_host(*{"two", "three", "four"} - {drained.name})
     killed.ask("pkill -9 -x raylet")
     cluster.seconds["sweep until the last disturbance"] = time.monotonic() - start_seconds
