@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,15 @@ BUCKET_URL = f"http://{DESK_ADDRESS}:{S3_PORT}/{BUCKET}"
 
 # Before the name of an object. The server asks for a signature, but does not check it.
 SIGNATURE = "AWS4-HMAC-SHA256 Credential=test-key/20260101/us-east-1/s3/aws4_request"
-FETCH = f"curl -sf -H 'Authorization: {SIGNATURE}' {BUCKET_URL}"
+CURL = f"curl -sf --fail-early -H 'Authorization: {SIGNATURE}'"
+FETCH = f"{CURL} {BUCKET_URL}"
+_AFTER_EACH = "\n-- end of file --\n"
+
+# On Ray's head, which may not answer at once; far cheaper than a process that joins the cluster to ask.
+NODES = (
+    "curl -sf --retry 10 --retry-delay 1 --retry-connrefused "
+    '-H "Authorization: Bearer $(cat ~/.ray/auth_token)" http://127.0.0.1:8265/api/v0/nodes'
+)
 
 # Of the head: a lost host is noticed after some 12 s instead of 20 (or 62, Ray's default).
 HEALTH_CHECK = (
@@ -125,23 +134,19 @@ class RayCluster:
         self.lan.desk.ask("ray down -y ~/cluster.yaml", limit_seconds=90)
         self.seconds["ray down"] = time.monotonic() - start_seconds
 
-    def nodes(self) -> dict[str, dict[str, Any]]:
-        """Nodes that Ray's head takes for alive, by host name."""
-        script = (
-            "import json, ray; ray.init('auto', log_to_driver=False, logging_level='ERROR'); "
-            "print('NODES', json.dumps([node for node in ray.nodes() if node['Alive']]))"
-        )
-        output = self.head.ask(f"python -c {shlex.quote(script)}")
-        # Ray may print lines of its own before and after.
-        found = json.loads(output.partition("NODES ")[2].splitlines()[0])
-        return {node["NodeManagerHostname"]: node for node in found}
+    def nodes(self) -> dict[str, str]:
+        """Ids of the nodes that Ray's head takes for alive, by host name."""
+        found = json.loads(self.head.ask(NODES))["data"]["result"]["result"]
+        ids = {node["node_ip"]: node["node_id"] for node in found if node["state"] == "ALIVE"}
+        hosts = self.lan.hosts.values()
+        return {host.name: ids[host.address] for host in hosts if host.address in ids}
 
     def wait_for_nodes(self, num_nodes: int, limit_seconds: float = 150.0) -> None:
         """Wait until so many nodes are there."""
         deadline_seconds = time.monotonic() + limit_seconds
         while len(found := self.nodes()) < num_nodes:
             assert time.monotonic() < deadline_seconds, f"{sorted(found)}\n{self.monitor_log()}"
-            time.sleep(1)
+            time.sleep(0.5)
 
     def monitor_log(self) -> str:
         """What Ray's autoscaler said."""
@@ -179,9 +184,13 @@ class RayCluster:
         listing = self.lan.desk.ask(f"curl -sf '{BUCKET_URL}?list-type=2&prefix={prefix}'")
         return re.findall(r"<Key>([^<]+)</Key>", listing)
 
-    def read(self, key: str) -> Any:
-        """A JSON file in the bucket."""
-        return json.loads(self.lan.desk.ask(f"{FETCH}/{key}"))
+    def read(self, keys: Sequence[str]) -> list[Any]:
+        """JSON files in the bucket, all by one command."""
+        if not keys:
+            return []
+        urls = " ".join(f"{BUCKET_URL}/{key}" for key in keys)
+        files = self.lan.desk.ask(f"{CURL} -w {shlex.quote(_AFTER_EACH)} {urls}")
+        return [json.loads(file) for file in files.split(_AFTER_EACH)[:-1]]
 
     def table(self, experiment: str) -> list[dict[str, str]]:
         """What `rcsweep export` writes of an experiment, run on the desk; without times and rates."""
@@ -195,22 +204,26 @@ class RayCluster:
         for key in self.keys(f"{experiment}/"):
             cell, _, file = key.removeprefix(f"{experiment}/").partition("/")
             files.setdefault(cell, []).append(file)
-        return {
-            cell: self.hosts_of(f"{experiment}/{cell}")[-1]
+        cells = [
+            cell
             for cell, names in files.items()
             if "record.json" not in names and any(name.startswith("checkpoint-") for name in names)
-        }
+        ]
+        return {cell: tried[-1] for cell, tried in self._hosts_of(experiment, cells).items()}
 
     def cells_moved_from(self, host: Host, experiment: str) -> list[str]:
         """Cells that were tried on a host and later on another."""
-        suffix = "/attempts.json"
-        cells = [key.removesuffix(suffix) for key in self.keys(f"{experiment}/") if key.endswith(suffix)]
-        hosts = {cell.removeprefix(f"{experiment}/"): self.hosts_of(cell) for cell in cells}
+        keys = [key for key in self.keys(f"{experiment}/") if key.endswith("/attempts.json")]
+        hosts = self._hosts_of(experiment, [key.split("/")[1] for key in keys])
         return [cell for cell, tried in hosts.items() if host.name in tried[:-1] and tried[-1] != host.name]
 
-    def hosts_of(self, cell: str) -> list[str]:
-        """The host of each attempt at a cell, by the cell's place in the bucket."""
-        return [attempt["host"] for attempt in self.read(f"{cell}/attempts.json")["attempts"]]
+    def _hosts_of(self, experiment: str, cells: Sequence[str]) -> dict[str, list[str]]:
+        """The host of each attempt at each of these cells."""
+        files = self.read([f"{experiment}/{cell}/attempts.json" for cell in cells])
+        return {
+            cell: [attempt["host"] for attempt in file["attempts"]]
+            for cell, file in zip(cells, files, strict=True)
+        }
 
     def writes_of(self, host: Host) -> int:
         """How often a host has written to the bucket so far."""

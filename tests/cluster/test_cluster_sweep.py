@@ -27,7 +27,7 @@ EXPERIMENT = "digits"
 # So much work that the sweep outlasts all disturbances; `seconds` has both times.
 GRID = "--randomization 0,1 --sparsity 0.5,0.8,0.9 --seeds 42,43,44"
 NUM_CELLS = 24
-RUN = f"rcsweep run digits {GRID} --checkpoint-seconds 0.5"
+RUN = f"rcsweep run digits {GRID} --checkpoint-seconds 1"
 # That of a job; it is done before anything could be disturbed.
 SUBMITTED = "rcsweep run smoke"
 STEP_SECONDS = 300.0
@@ -113,7 +113,7 @@ def sweep(cluster):
     joining_four = cluster.join(network.add("four"))
     nodes = cluster.nodes()
     drained = busy_host("two", "three")
-    cluster.drain(nodes[drained.name]["NodeID"])
+    cluster.drain(nodes[drained.name])
     drain_seconds = time.monotonic()
     trial = "pgrep -f ^ray::ImplicitFunc"
     wait_until(lambda: drained.run(trial).returncode == 1, "the trial has left the drained host", process)
@@ -215,11 +215,9 @@ def test_they_went_on_from_their_checkpoints(cluster, sweep, disturbance):
 
 
 def test_prunings_run_where_there_is_room_not_where_their_parent_was(cluster, sweep):
-    hosts = {
-        key.split("/")[1]: cluster.read(key)["provenance"]["host"]
-        for key in cluster.keys(f"{EXPERIMENT}/")
-        if key.endswith("record.json")
-    }
+    keys = [key for key in cluster.keys(f"{EXPERIMENT}/") if key.endswith("record.json")]
+    records = zip(keys, cluster.read(keys), strict=True)
+    hosts = {key.split("/")[1]: record["provenance"]["host"] for key, record in records}
     parents = {cell: cell.replace("prune", "train").partition("-dns")[0] for cell in hosts if "prune" in cell}
     assert any(hosts[cell] != hosts[parent] for cell, parent in parents.items()), hosts
     assert "head" not in hosts.values()
