@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 START_LIMIT_SECONDS = 60
-IDLE_TIMEOUT_SECONDS = 6
+IDLE_TIMEOUT_SECONDS = 4
 POLL_SECONDS = 0.25
 
 

@@ -43,7 +43,7 @@ mount -t tmpfs -o size=1g tmpfs /dev/shm
 mount -o remount,bind,ro /
 cd {home}
 cat > .bashrc <<'LINES'
-export PATH={path}:$PATH PYTHONPATH={pythonpath} PYTHONDONTWRITEBYTECODE=1
+export PATH={path}:$PATH PYTHONPATH={pythonpath}
 LINES
 echo started
 # The first process of a process namespace inherits orphans; bash buries them while it waits.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,39 +33,58 @@ export PYTHONPATH=$HOME/packages PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0
 PACKAGES = f"mkdir packages && ln -s {sysconfig.get_path('purelib')}/* packages && rm packages/*rcsweep*"
 
 
+FILES = ("cluster-local.yaml", "cluster.yaml")
+
+
 @pytest.fixture(scope="module")
-def network():
+def nodes():
+    """A host for each of the files, set up by it."""
     with lan() as network:
         network.desk.ask("mkdir .ray && echo secret > .ray/auth_token")
-        yield network
+        bare = {file: BareHost(network, file) for file in FILES}
+        set_up_all(bare.values())
+        yield bare
 
 
-@pytest.mark.parametrize("file", ["cluster-local.yaml", "cluster.yaml"])
-def test_a_bare_host_becomes_a_node(network, file):
-    config = yaml.safe_load((ROOT / file).read_text())
-    host = network.add(Path(file).stem)
-    host.ask(f"echo {shlex.quote(BASHRC)} > .bashrc; {PACKAGES}")
-    ssh = f"ssh -q -i {KEY} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
-    for target, source in config["file_mounts"].items():
-        path = source if source.startswith("~") else f"{ROOT}/{source}"
-        path += "/" if Path(path).is_dir() else ""
-        folder = shlex.quote(str(Path(target.replace("~", "/root")).parent))
-        network.desk.ask(f"{ssh} root@{host.address} mkdir -p {folder}")
-        network.desk.ask(f"rsync -a -e '{ssh}' {path} root@{host.address}:{target}")
+def set_up_all(hosts):
+    """All at the same time."""
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(BareHost.set_up, hosts))
 
-    def set_up():
+
+class BareHost:
+    """A host that has only Python, and what a YAML file does to it."""
+
+    def __init__(self, network, file):
+        self._config = yaml.safe_load((ROOT / file).read_text())
+        self._desk, self._host = network.desk, network.add(Path(file).stem)
+        self.ask, self.run = self._host.ask, self._host.run
+        self.ask(f"echo {shlex.quote(BASHRC)} > .bashrc; {PACKAGES}")
+        assert self.run("command -v rcsweep").returncode == 1
+
+    def set_up(self):
+        """Ship the files and run the commands, from the desk by ssh."""
+        ssh = f"ssh -q -i {KEY} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+        login = f"root@{self._host.address}"
+        for target, source in self._config["file_mounts"].items():
+            path = source if source.startswith("~") else f"{ROOT}/{source}"
+            path += "/" if Path(path).is_dir() else ""
+            folder = shlex.quote(str(Path(target.replace("~", "/root")).parent))
+            self._desk.ask(f"{ssh} {login} mkdir -p {folder}")
+            self._desk.ask(f"rsync -a -e '{ssh}' {path} {login}:{target}")
         commands = [
-            *config["setup_commands"],
-            *config.get("head_setup_commands", []),
-            *config.get("worker_setup_commands", []),
+            *self._config["setup_commands"],
+            *self._config.get("head_setup_commands", []),
+            *self._config.get("worker_setup_commands", []),
         ]
         for command in commands:
             mine = command.replace("PYTHON=python3.12", f"PYTHON={PYTHON}")
-            network.desk.ask(f"{ssh} root@{host.address} {shlex.quote(mine)}", limit_seconds=120)
+            self._desk.ask(f"{ssh} {login} {shlex.quote(mine)}", limit_seconds=120)
 
-    assert host.run("command -v rcsweep").returncode == 1
-    set_up()
-    bashrc = host.ask("cat .bashrc")
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_bare_host_becomes_a_node(nodes, file):
+    host = nodes[file]
     assert host.ask("command -v rcsweep").strip() == "/root/rcsweep-venv/bin/rcsweep"
     assert host.ask("python -c 'import rc_core; print(rc_core.__file__)'").startswith(
         "/root/rcsweep/rc_core/"
@@ -72,5 +92,9 @@ def test_a_bare_host_becomes_a_node(network, file):
     assert "smoke" in host.ask("rcsweep plan smoke")
     assert host.ask("echo $RAY_AUTH_MODE").strip() == "token"
     assert host.ask("stat -c %a .ray/auth_token").strip() == "600"
-    set_up()
-    assert host.ask("cat .bashrc") == bashrc
+
+
+def test_a_second_set_up_changes_nothing(nodes):
+    before = [host.ask("cat .bashrc") for host in nodes.values()]
+    set_up_all(nodes.values())
+    assert [host.ask("cat .bashrc") for host in nodes.values()] == before
