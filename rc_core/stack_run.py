@@ -201,12 +201,13 @@ class StackRun:
         self, members: Sequence[Member], examples: Sequence[CellExamples]
     ) -> DenseTraining | Surgery:
         """The phase of the cells, at the step that they have reached; see `padded_size` for copies in it."""
-        networks = list(range(len(members)))
+        networks, numerics = list(range(len(members))), self._execution.numerics
         if self._execution.stacked:
-            networks += [0] * (padded_size(len(networks), self._recipe.width) - len(networks))
+            size = padded_size(len(networks), self._recipe.width, numerics.precision)
+            networks += [0] * (size - len(networks))
         cells = [members[network].cell for network in networks]
         trained_on = [examples[network].train for network in networks]
-        model, numerics = self._model(len(networks)), self._execution.numerics
+        model = self._model(len(networks))
         phase: DenseTraining | Surgery
         if isinstance(cells[0], TrainCell):
             trainings = [cell for cell in cells if isinstance(cell, TrainCell)]

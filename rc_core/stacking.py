@@ -46,11 +46,11 @@ def state_of(stacked: Mapping[str, Tensor], index: int, num_networks: int) -> di
     return {name: rows_of(tensor, index, num_networks) for name, tensor in stacked.items()}
 
 
-# Batch norm takes channels eight at a time on the CPU, and rounds what is left over otherwise.
-_CHANNELS_AT_A_TIME = 8
+# Batch norm takes so many channels at a time on the CPU, and rounds what is left over otherwise.
+_CHANNELS_AT_A_TIME = {"float32": 8, "bfloat16": 16}
 
 
-def padded_size(num_cells: int, width: int) -> int:
+def padded_size(num_cells: int, width: int, precision: str) -> int:
     """Networks of a stack in which every cell has the bits that it has in any other stack.
 
     At least two, since grouped convolutions of one group are ordinary ones, and those round differently; and
@@ -59,9 +59,10 @@ def padded_size(num_cells: int, width: int) -> int:
     Args:
         num_cells: that are to be trained, >= 1.
         width: channels of the first stage of one network.
+        precision: see `device_step.Numerics`.
     """
     size = max(2, num_cells)
-    while size * width % _CHANNELS_AT_A_TIME:
+    while size * width % _CHANNELS_AT_A_TIME[precision]:
         size += 1
     return size
 

@@ -97,9 +97,14 @@ class SweepProgress:
         return line
 
     def eta_seconds(self) -> float:
-        """Estimated seconds until the last cell is done: work left, spread over the slots."""
+        """Estimated seconds until the last cell is done: work left, spread over the slots.
+
+        A phase of which no cell is done is taken to miss its estimate as far as the other did.
+        """
+        estimated = sum(self._estimates[phase] * len(spent) for phase, spent in self._spent.items())
+        pace = self.in_trial_seconds / estimated if estimated else 1.0
         mean = {
-            phase: sum(spent) / len(spent) if spent else self._estimates[phase]
+            phase: sum(spent) / len(spent) if spent else pace * self._estimates[phase]
             for phase, spent in self._spent.items()
         }
         now = time.monotonic()

@@ -58,6 +58,8 @@ def test_counts_and_eta_follow_the_cells(clock):
     line = progress.cell_finished(queue.cells["train-p0.00-s1"], RESULT)
     assert line.startswith("done    train-p0.00-s1 ")
     assert "sparsity" not in line
+    # its 4 s in place of 10 let a pruning expect 2.4 s in place of 6
+    assert progress.eta_seconds() == pytest.approx(2.4)
     (child,) = queue.take()
     progress.cell_started(child)
     clock.now += 2
