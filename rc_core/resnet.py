@@ -169,11 +169,16 @@ class ResNet(nn.Module):
         """The first convolution; in float32 for stacks on CPUs, where bfloat16 takes 2 to 5 times as long.
 
         It has one or three input channels a network, too few for the CPU's bfloat16 instructions.
+
+        Shapes: (B, K * in_channels, H, W) -> (B, K * width, H, W).
         """
+        features: Tensor
         if self.num_networks == 1 or not (images.is_cpu and torch.is_autocast_enabled("cpu")):
-            return self.stem(images)  # type: ignore[no-any-return]
-        with torch.autocast("cpu", enabled=False):
-            return self.stem(images).to(torch.get_autocast_dtype("cpu"))  # type: ignore[no-any-return]
+            features = self.stem(images)
+        else:
+            with torch.autocast("cpu", enabled=False):
+                features = self.stem(images).to(torch.get_autocast_dtype("cpu"))
+        return features
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""

@@ -31,8 +31,6 @@ export PYTHONPATH=$HOME/packages PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0
 """
 # All but rcsweep.
 PACKAGES = f"mkdir packages && ln -s {sysconfig.get_path('purelib')}/* packages && rm packages/*rcsweep*"
-
-
 FILES = ("cluster-local.yaml", "cluster.yaml")
 
 

@@ -48,7 +48,7 @@ def trial(config, *, context, train, test):
     # Stay until every slot has had a trial, however long a process takes to start.
     while len(list(here.glob("begun-*"))) < {num_slots} and time.time() < begun + 60:
         time.sleep(0.02)
-    time.sleep(0.2)
+    time.sleep(0.2)  # long enough for too many at a time to be seen
     seen = {{"visible": os.environ.get("CUDA_VISIBLE_DEVICES"), "device": context.device}}
     seen |= {{"begun": begun, "ended": time.time()}}
     seen |= {{"environment": ray.get_runtime_context().get_runtime_env_string()}}
