@@ -8,6 +8,7 @@ w * m, and the dense weights lie beside it: no autograd trick is needed for the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,6 @@ from rc_core.flat_tensors import FlatParameters
 from rc_core.momentum import descend
 from rc_core.recipes import PruneSchedule
 from rc_core.schedules import prune_learning_rate, target_sparsity, update_probability
-from rc_core.stacking import rows_of
 
 
 def magnitude_threshold(weight: Tensor, sparsity: float) -> Tensor:
@@ -120,9 +120,9 @@ class DynamicNetworkSurgery:
         device, dtype = self._dense.device, self._dense.dtype
         self._toggles_before = torch.zeros(self._num_networks, dtype=torch.int64, device=device)
         self.thresholds = torch.zeros((self._num_networks, len(kernels)), dtype=dtype, device=device)
-        # Every weight's place in `thresholds.T`: in memory, network follows network in each kernel.
-        sizes = [mask.numel() // self._num_networks for mask in self.masks.values() for _ in sparsities]
-        self._place = torch.repeat_interleave(torch.tensor(sizes, device=device))
+        # In memory, network follows network in each kernel: sizes of these parts, and every weight's part.
+        self._sizes = [mask.numel() // self._num_networks for mask in self.masks.values() for _ in sparsities]
+        self._place = torch.repeat_interleave(torch.tensor(self._sizes, device=device))
         self._prune_up_to, self._splice_from = torch.zeros_like(self._dense), torch.zeros_like(self._dense)
         self._due = self._due_table(coins, device)
         self._learning_rates = torch.tensor(
@@ -164,10 +164,9 @@ class DynamicNetworkSurgery:
 
     def _refresh_thresholds(self, completed: int) -> None:
         targets = [target_sparsity(self.schedule, sparsity, completed) for sparsity in self.sparsities]
-        for index, weight in enumerate(self.dense.values()):
-            for network, target in enumerate(targets):
-                own = rows_of(weight, network, self._num_networks)
-                self.thresholds[network, index] = magnitude_threshold(own, target)
+        parts = zip(self._dense.split(self._sizes), cycle(targets))
+        thresholds = torch.stack([magnitude_threshold(weight, target) for weight, target in parts])
+        self.thresholds.copy_(thresholds.unflatten(0, (-1, self._num_networks)).T)
         self._spread_thresholds()
 
     def _spread_thresholds(self) -> None:
