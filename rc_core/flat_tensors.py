@@ -56,7 +56,9 @@ class FlatParameters:
         return flat, dict(zip(self._parameters, views, strict=True))
 
     def gather_gradients(self) -> Tensor:
-        """Copy every parameter's `.grad` into `gradients`, and return it."""
+        """Move every parameter's `.grad` into `gradients`, and return it; their `.grad` is None then."""
         found = [parameter.grad for parameter in self._parameters.values() if parameter.grad is not None]
         torch._foreach_copy_(self._gradient_views, found)
+        for parameter in self._parameters.values():
+            parameter.grad = None
         return self.gradients

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rc_core.grouped_convolution import GroupedConv2d
+
 # Standard deviation of a standard normal truncated to [-2, 2]; dividing by it restores the wanted variance.
 _TRUNCATED_STD = 0.87962566103423978
 
@@ -40,20 +42,13 @@ class PreActivationBlock(nn.Module):
         num_networks: int = 1,
     ) -> None:
         super().__init__()
-        in_channels, out_channels, groups = (
-            num_networks * in_channels,
-            num_networks * out_channels,
-            num_networks,
-        )
-        self.norm1 = nn.BatchNorm2d(in_channels, eps=1e-5, momentum=batch_norm_momentum)
-        self.shortcut = (
-            nn.Conv2d(in_channels, out_channels, 1, groups=groups, bias=False) if project else nn.Identity()
-        )
-        self.conv1 = nn.Conv2d(
-            in_channels, out_channels, 3, stride=stride, padding=1, groups=groups, bias=False
-        )
-        self.norm2 = nn.BatchNorm2d(out_channels, eps=1e-5, momentum=batch_norm_momentum)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, groups=groups, bias=False)
+        self.norm1 = nn.BatchNorm2d(num_networks * in_channels, eps=1e-5, momentum=batch_norm_momentum)
+        self.shortcut: nn.Module = nn.Identity()
+        if project:
+            self.shortcut = GroupedConv2d(in_channels, out_channels, 1, num_networks=num_networks)
+        self.conv1 = GroupedConv2d(in_channels, out_channels, 3, stride=stride, num_networks=num_networks)
+        self.norm2 = nn.BatchNorm2d(num_networks * out_channels, eps=1e-5, momentum=batch_norm_momentum)
+        self.conv2 = GroupedConv2d(out_channels, out_channels, 3, num_networks=num_networks)
         self.project, self.stride = project, stride
 
     def _pixels(self, x: Tensor) -> Tensor:
@@ -142,9 +137,7 @@ class ResNet(nn.Module):
             raise ValueError(f"depth = {depth}: must be 6n + 2 with n >= 1")
         blocks_per_stage = (depth - 2) // 6
         self.num_networks = num_networks
-        self.stem = nn.Conv2d(
-            num_networks * in_channels, num_networks * width, 3, padding=1, groups=num_networks, bias=False
-        )
+        self.stem = GroupedConv2d(in_channels, width, 3, num_networks=num_networks)
         blocks = []
         channels = width
         for stage in range(3):
@@ -165,24 +158,9 @@ class ResNet(nn.Module):
         self.norm = nn.BatchNorm2d(num_networks * channels, eps=1e-5, momentum=batch_norm_momentum)
         self.classifier = GroupedLinear(channels, num_classes, num_networks=num_networks)
 
-    def _stem(self, images: Tensor) -> Tensor:
-        """The first convolution; in float32 for stacks on CPUs, where bfloat16 takes 2 to 5 times as long.
-
-        It has one or three input channels a network, too few for the CPU's bfloat16 instructions.
-
-        Shapes: (B, K * in_channels, H, W) -> (B, K * width, H, W).
-        """
-        features: Tensor
-        if self.num_networks == 1 or not (images.is_cpu and torch.is_autocast_enabled("cpu")):
-            features = self.stem(images)
-        else:
-            with torch.autocast("cpu", enabled=False):
-                features = self.stem(images).to(torch.get_autocast_dtype("cpu"))
-        return features
-
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
-        features = F.relu(self.norm(self.blocks(self._stem(images))), inplace=True)
+        features = F.relu(self.norm(self.blocks(self.stem(images))), inplace=True)
         # The mean over pixels, written so that its gradient lies in memory as `features` do: torch's own is
         # NCHW, and mixing the two layouts makes the ReLU's gradient several times slower.
         pooled = features.sum(dim=(2, 3)) / features[0, 0].numel()

@@ -150,7 +150,6 @@ class NetworkPhase(ABC):
             self._log()
 
     def _forward_backward_update(self, refresh: int | None = None) -> None:
-        self.model.zero_grad()
         images, labels = self._batches.at(self._at)
         with self._autocast():
             logits = self._forward(images)

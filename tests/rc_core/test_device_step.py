@@ -9,13 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from rc_core.cells import PruneCell, TrainCell
 from rc_core.device_step import DeviceStep, Numerics
 from rc_core.examples import Examples
 from rc_core.recipes import PruneSchedule, Recipe, TrainSchedule
-from rc_core.resnet import ResNet
 from rc_core.surgery import Surgery
 from rc_core.training import DenseTraining, build_model, initial_state
 
@@ -118,22 +116,6 @@ def test_bfloat16_stays_close_to_float32(kind: str, num_networks: int) -> None:
     assert losses(half) == pytest.approx(losses(whole), rel=20 * 2**-9)
     assert losses(half) != losses(whole)
     assert distance(dense_weights(half), dense_weights(whole)) < 0.01
-
-
-@pytest.mark.parametrize(("num_networks", "precision"), [(1, torch.bfloat16), (2, torch.float32)])
-def test_the_stem_of_a_stack_stays_in_float32(num_networks: int, precision: torch.dtype) -> None:
-    model = ResNet(depth=8, width=4, in_channels=1, num_networks=num_networks)
-    images = torch.rand(6, num_networks, 8, 8, generator=torch.Generator().manual_seed(0))
-    seen: dict[str, torch.Tensor] = {}
-    model.stem.register_forward_hook(lambda module, inputs, output: seen.update(stem=output))
-    model.blocks.register_forward_pre_hook(lambda module, inputs: seen.update(blocks=inputs[0]))
-    with Numerics(precision="bfloat16").autocast(CPU)():
-        model(images)
-    assert seen["stem"].dtype == precision
-    assert seen["blocks"].dtype == torch.bfloat16
-    whole = F.conv2d(images, model.stem.weight, padding=1, groups=num_networks)
-    assert torch.equal(seen["stem"], whole) == (num_networks > 1)
-    assert torch.equal(seen["blocks"], seen["stem"].bfloat16())
 
 
 @pytest.mark.parametrize("kind", ["train", "prune"])

@@ -253,7 +253,6 @@ class Pair:
     def step(self, step: int) -> None:
         batch = self.batches[step]
         x, labels = self.inputs[batch], self.labels[batch]
-        self.model.zero_grad()
         F.cross_entropy(self.model(torch.from_numpy(x)), torch.from_numpy(labels)).backward()
         self.surgery.step(torch.tensor([step]), refresh(self.surgery.schedule, step + 1))
         self.oracle.step(step, x, labels, self.coins[step])

@@ -32,3 +32,5 @@ def test_parameters_keep_their_values_and_move_with_the_buffer():
     assert parts["weight"].stride() == layer.weight.stride()
     torch.testing.assert_close(gradients[-2:], torch.tensor([9.0, 9.0]))  # of the bias: 3 x 3 pixels
     torch.testing.assert_close(gradients[:-2], torch.full((24,), 9.0))
+    assert layer.weight.grad is None  # or the next backward pass would add to it
+    assert layer.bias.grad is None
