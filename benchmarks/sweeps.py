@@ -1,9 +1,11 @@
 """Whole sweeps as users run them: the product against the version before stacks.
 
-Command:  python -m benchmarks.sweeps [--quick] [--recipe digits] [--rounds 3] [--out FILE.json]
+Command:  python -m benchmarks.sweeps [--quick] [--recipe digits] [--num-seeds N] [--rounds 3]
+          [--out FILE.json]
 Time:     about 4 minutes a round with `digits` on 2 CPU cores; --quick (one round of `smoke`): about 1
-Result:   section `sweeps` of docs/results/performance.json: cells a minute of sweep time (from the first
-          trial's request to the end) and of wall time (the whole command: imports, Ray's start, report)
+Result:   section `sweeps`, with --num-seeds `sweeps-N-seeds`, of docs/results/performance.json: cells a
+          minute of sweep time (from the first trial's request to the end) and of wall time (the whole
+          command: imports, Ray's start, report)
 
 Every command runs in a fresh folder, and the candidates take turns.
 """
@@ -28,6 +30,7 @@ from benchmarks.harness import Comparison, alternate, summarize
 from benchmarks.sections import write_section
 from benchmarks.table import comparison_table
 from benchmarks.trees import BEFORE_COMMIT, Tree, copy_working_tree, extract_commit
+from rc_core.cells import Grid
 from rc_core.recipes import preset
 
 BEFORE, PRODUCT, PRODUCT_BFLOAT16 = "before", "product", "product, bfloat16"
@@ -53,14 +56,52 @@ class SweepError(RuntimeError):
     """A sweep failed, or its workers run other code than they should."""
 
 
-def run_sweep(tree: Tree, recipe: str, *options: str) -> SweepRun:
-    """Run a recipe's default grid in a fresh folder with a tree's code and further options.
+class Work(NamedTuple):
+    """What is run: a recipe's default grid, or the same with other seeds.
+
+    Attributes:
+        recipe: its name.
+        num_seeds: seeds from the recipe's first one on; None = the default grid's own.
+    """
+
+    recipe: str
+    num_seeds: int | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """The cells."""
+        grid = preset(self.recipe).grid
+        if self.num_seeds is None:
+            return grid
+        first = grid.seeds[0]
+        return dataclasses.replace(grid, seeds=tuple(range(first, first + self.num_seeds)))
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Of `rcsweep run`."""
+        if self.num_seeds is None:
+            return (self.recipe,)
+        return (self.recipe, "--seeds", ",".join(map(str, self.grid.seeds)))
+
+    def named(self, name: str) -> str:
+        """A section's or table's name for this work."""
+        return name if self.num_seeds is None else f"{name}-{self.num_seeds}-seeds"
+
+    def __str__(self) -> str:
+        return f"`rcsweep run {self.recipe}`" + (f", {self.num_seeds} seeds" if self.num_seeds else "")
+
+
+def run_sweep(tree: Tree, work: Work, *options: str) -> SweepRun:
+    """Run the work in a fresh folder with a tree's code and further options.
 
     Raises:
         SweepError: the command failed or left cells out.
     """
     with tempfile.TemporaryDirectory() as storage:
-        command = [sys.executable, "-m", "tune_experiments", "run", recipe, "--storage", storage, *options]
+        command = [
+            *(sys.executable, "-m", "tune_experiments", "run", *work.arguments),
+            *("--storage", storage, *options),
+        ]
         began_seconds = time.perf_counter()
         done = subprocess.run(
             command,
@@ -74,7 +115,7 @@ def run_sweep(tree: Tree, recipe: str, *options: str) -> SweepRun:
         wall_seconds = time.perf_counter() - began_seconds
         if done.returncode:
             raise SweepError(f"{shlex.join(command)} ended with {done.returncode}:\n{_tail(done.stdout)}")
-        return read_run(Path(storage) / recipe, wall_seconds, len(preset(recipe).grid.cells()))
+        return read_run(Path(storage) / work.recipe, wall_seconds, len(work.grid.cells()))
 
 
 def read_run(experiment: Path, wall_seconds: float, num_cells: int) -> SweepRun:
@@ -119,7 +160,7 @@ def require_own_code(tree: Tree) -> None:
                 )
 
 
-def cells_per_minute(runs: dict[str, list[SweepRun]], recipe: str) -> tuple[Comparison, Comparison]:
+def cells_per_minute(runs: dict[str, list[SweepRun]], work: Work) -> tuple[Comparison, Comparison]:
     """Both comparisons: by sweep time and by wall time."""
 
     def compared(name: str, kind: str, seconds: Callable[[SweepRun], float]) -> Comparison:
@@ -127,8 +168,9 @@ def cells_per_minute(runs: dict[str, list[SweepRun]], recipe: str) -> tuple[Comp
             version: [60 * run.num_cells / seconds(run) for run in version_runs]
             for version, version_runs in runs.items()
         }
-        title = f"`rcsweep run {recipe}`, {kind}"
-        return summarize(rates, name=name, title=title, unit="cells/min", baseline=BEFORE)
+        return summarize(
+            rates, name=work.named(name), title=f"{work}, {kind}", unit="cells/min", baseline=BEFORE
+        )
 
     return (
         compared("sweep-time", "sweep time", lambda run: run.sweep_seconds),
@@ -141,10 +183,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
     parser.add_argument("--recipe", default="digits", help="whose default grid is run")
+    parser.add_argument("--num-seeds", type=int, help="of the grid, in place of the recipe's own")
     parser.add_argument("--rounds", type=int, default=3, help="commands of each candidate, at least 1")
-    parser.add_argument("--out", type=Path, help="results file whose section `sweeps` is written")
+    parser.add_argument("--out", type=Path, help="results file whose section is written")
     arguments = parser.parse_args()
     recipe, num_rounds = ("smoke", 1) if arguments.quick else (arguments.recipe, arguments.rounds)
+    work = Work(recipe, arguments.num_seeds)
     started = conditions.begin(conditions.command_line("benchmarks.sweeps", sys.argv[1:]))
     with tempfile.TemporaryDirectory() as folder:
         product = copy_working_tree(Path(folder) / PRODUCT)
@@ -153,15 +197,15 @@ def main() -> None:
             require_own_code(tree)
         runs = alternate(
             {
-                BEFORE: partial(run_sweep, trees[BEFORE], recipe),
-                PRODUCT: partial(run_sweep, product, recipe),
-                PRODUCT_BFLOAT16: partial(run_sweep, product, recipe, "--precision", "bfloat16"),
+                BEFORE: partial(run_sweep, trees[BEFORE], work),
+                PRODUCT: partial(run_sweep, product, work),
+                PRODUCT_BFLOAT16: partial(run_sweep, product, work, "--precision", "bfloat16"),
             },
             repetitions=num_rounds,
             warmups=0,
             report=lambda line: print(f"{recipe}: {line}", file=sys.stderr, flush=True),
         )
-    comparisons = cells_per_minute(runs, recipe)
+    comparisons = cells_per_minute(runs, work)
     for comparison in comparisons:
         print(comparison_table(comparison))
     section: dict[str, Any] = {
@@ -172,7 +216,7 @@ def main() -> None:
         "runs": {version: [run._asdict() for run in each] for version, each in runs.items()},
     }
     if arguments.out:
-        write_section(arguments.out, "sweeps", section)
+        write_section(arguments.out, work.named("sweeps"), section)
 
 
 def _tail(text: str) -> str:

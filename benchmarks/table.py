@@ -2,7 +2,8 @@
 
 Command:  python -m benchmarks.table [--results FILE.json] [--document FILE.md] [--check]
 Markers:  `<!-- table: NAME -->` and `<!-- end of table -->`, each on a line of its own; NAME is a scenario of
-          `benchmarks.steps`, `sweep-time`, `wall-time`, `profile-SCENARIO-CANDIDATE`..., or `conditions`
+          `benchmarks.steps`, `sweep-time`, `wall-time`, either with `-N-seeds`,
+          `profile-SCENARIO-CANDIDATE`..., or `conditions`
 Result:   the document with the tables as the results have them; --check: only exit code 1 where they differ
 """
 

@@ -4,8 +4,9 @@ import pytest
 
 from benchmarks import sweeps
 from benchmarks.harness import Spread
-from benchmarks.sweeps import SweepError, SweepRun
+from benchmarks.sweeps import SweepError, SweepRun, Work
 from benchmarks.trees import Tree
+from rc_core.recipes import preset
 
 
 def write_spec(folder, num_done):
@@ -30,7 +31,7 @@ def test_cells_per_minute_by_hand():
         "before": [SweepRun(54, 120, 135), SweepRun(54, 108, 162)],
         "product": [SweepRun(54, 60, 81), SweepRun(54, 36, 54)],
     }
-    by_sweep_time, by_wall_time = sweeps.cells_per_minute(runs, "digits")
+    by_sweep_time, by_wall_time = sweeps.cells_per_minute(runs, Work("digits"))
     before, product = by_sweep_time.measured
     assert before.rates == (27, 30)
     assert product.rates == (54, 90)
@@ -38,6 +39,17 @@ def test_cells_per_minute_by_hand():
     assert [each.rates for each in by_wall_time.measured] == [(24, 20), (40, 60)]
     assert (by_sweep_time.name, by_wall_time.name) == ("sweep-time", "wall-time")
     assert by_sweep_time.baseline == by_wall_time.baseline == "before"
+
+
+def test_work_is_the_default_grid_or_the_same_with_other_seeds():
+    default, longer = Work("digits"), Work("digits", num_seeds=5)
+    assert default.grid == preset("digits").grid
+    assert default.arguments == ("digits",)
+    assert (default.named("sweeps"), str(default)) == ("sweeps", "`rcsweep run digits`")
+    assert longer.grid.seeds == (42, 43, 44, 45, 46)
+    assert len(longer.grid.cells()) == 5 * 18
+    assert longer.arguments == ("digits", "--seeds", "42,43,44,45,46")
+    assert (longer.named("sweeps"), str(longer)) == ("sweeps-5-seeds", "`rcsweep run digits`, 5 seeds")
 
 
 def plant_package(root, name, module, text):
@@ -50,7 +62,7 @@ def plant_package(root, name, module, text):
 def test_a_failed_command_is_told_with_its_last_lines(tmp_path):
     plant_package(tmp_path, "tune_experiments", "__main__", "raise SystemExit('no room on the disk')")
     with pytest.raises(SweepError, match=r"(?s)run smoke .*ended with 1:.*no room on the disk"):
-        sweeps.run_sweep(Tree(tmp_path, "test"), "smoke")
+        sweeps.run_sweep(Tree(tmp_path, "test"), Work("smoke"))
 
 
 @pytest.mark.parametrize("stray", ["driver", "worker"])
