@@ -26,8 +26,8 @@ class Numerics:
 
     Attributes:
         precision: of convolutions and activations: `float32`, or `bfloat16` by autocast. Master weights,
-            batch-norm statistics, thresholds, masks and the loss are float32 in either case, and on CPUs the
-            first convolution of a stack.
+            batch-norm statistics, thresholds, masks and the loss are float32 in either case, and in stacks
+            on CPUs parts of some convolutions (see `grouped_convolution`).
         compile: whether torch.compile fuses the network; takes half a minute at the start, and a compiler.
         capture: whether steps are replayed as a CUDA graph; without effect on the CPU.
     """
