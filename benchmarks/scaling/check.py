@@ -43,7 +43,8 @@ def check(command: str, num_rounds: int, report: Callable[[str], None]) -> dict[
     report(f"predicted: {predicted_seconds:.1f} s of sweep time")
     with tempfile.TemporaryDirectory() as folder:
         tree = copy_working_tree(Path(folder) / "product")
-        measured_seconds = [sweeps.run_sweep(tree, RECIPE).sweep_seconds for _ in range(num_rounds)]
+        work = sweeps.Work(RECIPE)
+        measured_seconds = [sweeps.run_sweep(tree, work).sweep_seconds for _ in range(num_rounds)]
     report(f"measured: {', '.join(f'{seconds:.1f}' for seconds in measured_seconds)} s")
     return {
         "conditions": dataclasses.asdict(conditions.end(started)),
